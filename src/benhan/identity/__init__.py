@@ -1,0 +1,26 @@
+"""Who is who: QR codes, registering, finding duplicates; at the hub linking, merging and undoing it.
+
+Faces::
+
+    parse_qr(text) -> CardScan(kind "cccd"|"bhyt", number, name, birth_date, sex, address, …, warnings, raw_fields)
+         raises InvalidInput identity.qr-*
+    PersonInput(name, birth_date "YYYY[-MM[-DD]]", sex "male"|"female"|"other"|"unknown", cccd, cmnd, passport, bhyt,
+         bhxh, phone, address, commune_code, province_code, ethnicity, occupation, nationality, workplace, contact_name,
+         contact_phone, status "verified"|"provisional"|"unknown"|"newborn", mother_id, birth_order, source)
+    person_from_scan(scan) -> PersonInput
+    patient_resource(person, *, ma_bn=None, patient_id=None) -> JsonObject      pure
+    async find_candidates(repo, person, *, limit=10) -> list[Candidate(patient: Stored, score, exact, reasons)]
+    async register_person(repo, person, *, ma_bn=None) -> Stored
+    async find_or_register(repo, person, *, ma_bn=None) -> Found(patient: Stored, created, candidates)
+    async update_person(repo, patient_id, person) -> Stored
+    async find_patients(repo, text, *, limit=20) -> list[Stored]                 name, number or phone as typed
+
+Hub::
+
+    async link_patient(repo, source: UUID, resource) -> LinkResult(patient_id, how, explanation)
+    async crossref(repo, source: UUID, source_patient_id) -> str | None
+    async sources(repo, patient_id) -> list[SourceLink]
+    async merge(repo, kept_id, gone_id, reason) -> UUID ; async unmerge(repo, merge_id, reason) ; async current_id(repo, id) -> str
+"""
+
+from __future__ import annotations

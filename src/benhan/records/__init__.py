@@ -1,0 +1,135 @@
+"""Life of a record: admit, write, order, sign, discharge, close, seal, correct.
+
+All functions are ``async``, take ``repo: Repository`` first (actor, tenant and policy are inside) and join
+``repo.transaction()``: one act is one transaction. ``encounter_id`` is always the id of the *đợt* (the ``Encounter``
+with the ``MA_LK``), never of a stay. ``authorize(permission, khoa)`` raises ``NotAllowed``; skins pass
+``lambda p, k: access.require(signed_in, p, khoa=k)``, workers and demo pass ``records.everything_allowed``.
+Codes of errors: ``records.*``. Types of arguments and answers are frozen dataclasses of ``records.types``.
+
+Common types::
+
+    Staff(reference="Practitioner/x", name, licence=None, khoa=None)
+    SignWith(signer, staff: Staff, role, tsa=None, reason="")    role = role of the form's signer list
+    Bed(room=None, bed=None, shared=False)                       bed like "H001"
+
+Admission and stays (``admission``, ``stays``)::
+
+    admit(repo, Admission(patient_id, happened, khoa, khoa_name, doctor: Staff, ma_loai_kcb="03", bed=None, reason="",
+          direct_from="2", referred_by="2", referred_from="", time_of_illness=None, late_reason=None))
+          -> Admitted(episode, encounter, stay: Stored, ma_lk, so_vao_vien)
+    cancel_admission(repo, encounter_id, reason, approver: Staff, *, authorize) -> Stored
+    encounter_by_ma_lk(repo, ma_lk) -> Stored
+    stays(repo, encounter_id) -> list[Stay(id, khoa, khoa_name, start, end, doctor, beds)]    oldest first
+    current_stay(repo, encounter_id) -> Stay
+    request_transfer(repo, encounter_id, to_khoa, to_khoa_name, happened, reason, by: Staff) -> Stored (Task)
+    accept_transfer(repo, task_id, happened, doctor: Staff, bed: Bed) -> Stored (new stay Encounter)
+    cancel_transfer(repo, task_id, reason, by: Staff) -> Stored
+    move_bed(repo, encounter_id, bed: Bed, happened) -> Stored (stay)
+
+Numbers (``numbering``)::
+
+    take_number(repo, kind, *, event, khoa=None, on=None, subject=None) -> Number(kind, scope, seq, text)
+    cancel_number(repo, kind, text, reason) ; lend_range(repo, kind, machine, size, *, khoa=None, on=None) -> Range
+    record_lent(repo, range_id, seq, *, event, at, subject=None) -> Number ; return_range(repo, range_id)
+    numbers_taken(repo, kind, *, scope=None, limit=100) -> list[NumberRow]
+    kinds: ma_bn, ma_lk, so_vao_vien, so_benh_an, so_luu_tru, so_phieu, so_ra_vien, ma_y_te (catalogue/data/numbering.yaml)
+
+Entitlement and charges (``entitlement``, ``charges``)::
+
+    add_coverage(repo, encounter_id, CoverageInput(card, valid_from: date, valid_to: date|None, percent, ma_doituong=None,
+          registered_at=None, verified_at=None, source="reception", starts: datetime|None=None, temporary=False)) -> Stored
+    entitlement_line(repo, encounter_id) -> list[Entitlement] ; entitlement_on(repo, encounter_id, at) -> Entitlement | None
+    fix_doituong(repo, encounter_id, ma_doituong) -> Stored                    at the end of the đợt
+    charge(repo, encounter_id, ChargeInput(system, code, name, quantity, happened, source: str|None, price=None,
+          payer=None, khoa=None, doctor=None)) -> Stored (ChargeItem)
+    reverse_charge(repo, charge_id, reason) -> Stored (negative ChargeItem)
+    recalculate(repo, encounter_id) -> int (lines renewed) ; charge_bed_days(repo, encounter_id) -> list[Stored]
+    charge_lines(repo, encounter_id) -> list[ChargeLine(id, system, code, name, quantity, unit_price, amount, payer,
+          percent, insurer_amount, patient_amount, coverage_id, happened, khoa, source, reverses)]
+    account(repo, encounter_id) -> AccountTotals(total, insurer, patient, advances, due)
+    add_advance(repo, encounter_id, amount, happened, note="") -> Stored
+    lock_charges(repo, encounter_id, *, authorize, reason="") ; unlock_charges(repo, encounter_id, *, authorize, reason)
+
+Orders, results, drugs, vital signs (``orders``, ``results``, ``medication``, ``vitals``)::
+
+    order_lab(repo, encounter_id, LabOrder(codes: tuple[str, ...], happened, doctor: Staff, note="", urgent=False,
+          late_reason=None)) -> list[Stored]          one ServiceRequest per lab item, sharing a requisition number
+    cancel_order(repo, order_id, reason) -> Stored ; orders(repo, encounter_id) -> list[Stored]
+    enter_result(repo, order_id, ResultInput(value: Decimal|str, taken: datetime|None, performed: datetime, performer: Staff,
+          machine=None, note="")) -> ResultEntered(report, observation: Stored)
+    correct_result(repo, observation_id, ResultInput, reason) -> Stored
+    result_series(repo, patient_id, code) -> list[Point(at, value, unit, low, high, observation_id, flag)]
+    order_drug(repo, encounter_id, DrugOrder(code, dose: Decimal, unit, route, per_day, days, happened, doctor,
+          note="", as_text=None, late_reason=None)) -> Stored (MedicationRequest)
+    administer(repo, request_id, Administration(happened, quantity: Decimal, nurse: Staff, note="", late_reason=None)) -> Stored
+    stop_drug(repo, request_id, reason, happened) -> Stored ; drug_orders(repo, encounter_id) -> list[Stored]
+    record_vitals(repo, encounter_id, VitalSigns(happened, nurse: Staff, pulse, temperature, systolic, diastolic,
+          breathing, spo2, weight, height (all Decimal|None), late_reason=None)) -> list[Stored] (Observation)
+    vital_series(repo, patient_id, *, encounter_id=None) -> dict[str, list[Point]]   keys = VitalSigns field names
+
+Papers (``papers``, ``signatures``, ``discharge_paper``)::
+
+    open_record(repo, encounter_id, form_code, author: Staff, happened) -> OpenedRecord(composition, response, so_benh_an)
+    open_paper(repo, encounter_id, form_code, author: Staff, happened, answers=None) -> Stored (QuestionnaireResponse)
+    paper_answers(repo, response_id) -> dict[linkId, value]                    what the form holds now
+    defaults(repo, encounter_id, form_code) -> dict[linkId, value]             facts that have another home
+    save_form(repo, response_id, answers, author: Staff, *, reason=None, draft_key=None, late_reason=None) -> Stored
+          one version; after the first signature ``reason`` is needed and the version is an amendment
+    paper(repo, response_id) -> Paper(response: Stored, form_code, title, signatures, next_role, issued, number, document_id)
+    papers(repo, encounter_id) -> list[Paper]
+    print_paper(repo, response_id) -> bytes                                    signed PDF, else a fresh unsigned print
+    sign_paper(repo, response_id, SignWith, *, authorize) -> Stored (Provenance)
+    withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
+    issue_discharge_paper(repo, encounter_id, *, author: Staff, answers=None) -> Stored (QuestionnaireResponse, unsigned)
+    issue_paper(repo, response_id, *, seal: SignWith|None, authorize) -> IssuedPaper(number, document)  number at issue
+    blob_of(document: JsonObject) -> sha256 of the PDF of a DocumentReference
+
+Running sheets (``sheets``)::
+
+    open_sheet(repo, encounter_id, form_code, author: Staff, happened) -> Stored ; sheets(repo, encounter_id) -> list[Stored]
+    add_entry(repo, sheet_id, Entry(happened, progress="", orders="", author: Staff, extra={}, late_reason=None)) -> Stored
+    sign_entry(repo, entry_id, SignWith, *, authorize) -> Stored (Provenance over the entry's exact bytes)
+    amend_entry(repo, entry_id, Entry, reason) -> Stored
+    entries(repo, sheet_id) -> list[SheetEntry(id, version, happened, author, values, signed_by, signed_at, late_reason)]
+    print_sheet(repo, sheet_id) -> bytes ; end_sheet(repo, sheet_id, SignWith, *, authorize) -> Stored (DocumentReference)
+
+Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``sealing``)::
+
+    discharge(repo, encounter_id, Discharge(happened, outcome, doctor: Staff, diagnosis, icd10, others=(), result=None,
+          treatment="", advice="", moved_to=None, death_cause=None, late_reason=None), *, authorize) -> Stored (Encounter)
+    undo_discharge(repo, encounter_id, reason, *, authorize) -> Stored
+    discharge_facts(encounter: JsonObject) -> dict[str, str]      outcome, form items, MA_LOAI_RV, KET_QUA_DTRI, icd10 …
+    case(repo, encounter_id) -> Case(encounter_id, patient_id, composition_id, form_code, khoa, doctor, state, admitted_at,
+          discharged_at, due_on, closed_at, legal_hold, financial_lock, so_benh_an, ma_lk)
+    allowed_events(state) -> list[Transition]
+    complete_record(repo, encounter_id, *, authorize) ; submit_record(repo, encounter_id, *, authorize)
+    return_record(repo, encounter_id, faults: list[str], deadline: date, *, authorize)
+    receive_record(repo, encounter_id, *, authorize) -> Case               takes số lưu trữ
+    close_record(repo, encounter_id, seal: SignWith, *, authorize) -> Stored (DocumentReference of the container)
+    reopen_record(repo, encounter_id, reason, *, authorize) ; archive_record(repo, encounter_id, *, authorize)
+    mark_due(…), extend_record(…, reason), destroy_record(…, reason): same shape
+    set_legal_hold(repo, encounter_id, held: bool, reason, *, authorize)
+    add_addendum(repo, encounter_id, Addendum(title, text, happened, author: Staff, reason, order_id=None, result=None),
+          sign: SignWith, seal: SignWith, *, authorize) -> AddendumDone(response, provenance, container: Stored)
+    events(repo, encounter_id) -> list[RecordEvent(event, from_state, to_state, at, actor, reason)]
+    completeness(repo, encounter_id) -> list[Gap(code, text, who, form_code, response_id, field)]
+    containers(repo, encounter_id) -> list[Stored] (DocumentReference, oldest first; the first one is never replaced)
+    closed_record_guard: WriteGuard for ``Store.open(..., guards=[closed_record_guard])``
+
+Reading (``binder``, ``timeline``, ``worklists``)::
+
+    binder(repo, encounter_id) -> Binder(composition, case, parts: list[BinderPart(title, form_code, response_id, document_id,
+          sha256, state, signatures, link)])
+    timeline(repo, patient_id, *, limit=200) -> list[TimelineItem(at, kind, title, text, reference, encounter_id, author)]
+    my_patients(repo, staff_reference=None, khoa=None) -> list[WorkPatient]
+    papers_to_sign(repo, staff_reference, *, roles) -> list[WorkPaper] ; records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
+
+Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
+``ma_lk:version``); ``exchange.provide`` {composition, encounter, container} on closing and on each addendum.
+
+FHIR shapes: see ``docs/reference/glossary.md``. Stay = Encounter with ``partOf``; khoa in ``serviceType``; bed in
+``location`` as logical reference (system ``urn:benhan:giuong``). State of the record: extension
+``urn:benhan:record-state`` of the Composition. Late entry: extension ``urn:benhan:late-entry`` with the reason.
+"""
+
+from __future__ import annotations
