@@ -1,0 +1,135 @@
+"""Find and retrieve documents at the hub (IHE MHD ITI-67, ITI-68), by right, every look disclosed.
+
+Without a right the answer is the same refusal whether or not the person has documents elsewhere. The rows a
+facility may see are cut by row-level security (custodian or grant); this module decides and records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from benhan.base.errors import NotAllowed, NotFound
+from benhan.base.ids import new_uuid
+from benhan.base.json_door import JsonObject
+from benhan.exchange.rights import Right, person_of, right_of
+from benhan.identity import source_patient
+from benhan.store import Repository, Stored, SystemPolicy, TenantInfo
+
+_DISCLOSE = (
+    "insert into exchange_disclosure (tenant, id, custodian, source_patient, patient_id, reader, requester, kind, "
+    "reason, act, documents, at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+
+
+async def find(
+    repo: Repository, reader: TenantInfo, identifier: str, requester: str, filters: Sequence[tuple[str, str]] = ()
+) -> JsonObject:
+    """ITI-67: the searchset Bundle of a person's documents that ``reader`` may see.
+
+    ``identifier`` is ``system|value``; ``filters`` are further DocumentReference search parameters.
+    Raises: ``NotAllowed`` (exchange.no-right).
+    """
+    patient_id, right = await _admit(repo, reader, identifier, requester)
+    seen = _as_reader(repo, reader)
+    page = await seen.search(
+        "DocumentReference", [("patient", patient_id), ("status", "current"), ("_count", "500"), *filters]
+    )
+    await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
+    return {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "total": len(page.entries),
+        "entry": [{"resource": e.data, "search": {"mode": "match"}} for e in page.entries],
+    }
+
+
+async def retrieve(
+    repo: Repository, reader: TenantInfo, sha256: str, identifier: str, requester: str
+) -> tuple[bytes, str]:
+    """ITI-68: the exact bytes of one document and its content type.
+
+    Raises: ``NotAllowed`` (exchange.no-right), ``NotFound`` (exchange.no-such-document).
+    """
+    patient_id, right = await _admit(repo, reader, identifier, requester)
+    seen = _as_reader(repo, reader)
+    page = await seen.search("DocumentReference", [("patient", patient_id), ("_count", "500")])
+    for entry in page.entries:
+        attachment = entry.data["content"][0]["attachment"]
+        if attachment["url"] == f"Binary/{sha256}":
+            await _disclose(repo, reader, patient_id, right, "retrieve", [entry], requester)
+            return await repo.store.blobs.get(sha256), attachment["contentType"]
+    raise NotFound("exchange.no-such-document", "Không có tài liệu này, hoặc cơ sở không có quyền xem.")
+
+
+def _as_reader(repo: Repository, reader: TenantInfo) -> Repository:
+    return repo.store.repo(replace(repo.ctx, reader=reader.id), SystemPolicy())
+
+
+async def _admit(repo: Repository, reader: TenantInfo, identifier: str, requester: str) -> tuple[str, Right]:
+    try:
+        patient_id = await person_of(repo, identifier)
+        right = await right_of(repo, patient_id, reader.id)
+    except NotFound:
+        patient_id, right = "", None
+    if right is None:
+        await repo.audit(
+            "find-refused",
+            entity=None,
+            patient=patient_id or None,
+            outcome="4",
+            detail={"reader": reader.code, "requester": requester},
+        )
+        raise NotAllowed(
+            "exchange.no-right",
+            "Cơ sở chưa có quyền xem hồ sơ ở nơi khác của người bệnh này. Cần sự đồng ý của người bệnh, giấy "
+            "chuyển đang còn hiệu lực, hoặc mở khẩn cấp có lý do.",
+        )
+    return patient_id, right
+
+
+async def _disclose(
+    repo: Repository,
+    reader: TenantInfo,
+    patient_id: str,
+    right: Right,
+    act: str,
+    entries: Sequence[Stored],
+    requester: str,
+) -> None:
+    by_custodian: dict[UUID, list[str]] = {}
+    for entry in entries:
+        if entry.custodian is not None and entry.custodian != reader.id:
+            by_custodian.setdefault(entry.custodian, []).append(entry.data["masterIdentifier"]["value"])
+    async with repo.transaction() as tx:
+        connection = tx.require_connection()
+        for custodian, documents in by_custodian.items():
+            await connection.execute(
+                _DISCLOSE,
+                (
+                    repo.ctx.tenant,
+                    new_uuid(clock=repo.clock),
+                    custodian,
+                    await source_patient(tx, custodian, patient_id) or "",
+                    patient_id,
+                    reader.id,
+                    requester,
+                    right.kind,
+                    right.reason,
+                    act,
+                    documents,
+                    repo.clock.now(),
+                ),
+            )
+        await tx.audit(
+            act,
+            entity=f"Patient/{patient_id}",
+            patient=patient_id,
+            detail={
+                "reader": reader.code,
+                "requester": requester,
+                "right": right.kind,
+                "documents": sum(map(len, by_custodian.values())),
+            },
+        )

@@ -1,0 +1,169 @@
+"""The hub's inbox: one ITI-65 submission in, documents linked to a person, a signed receipt out.
+
+A second delivery of the same submission finds the first and gets the same receipt; the same number with other
+contents is refused. Everything of one submission is one transaction; document bytes are put away before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from benhan.base.clock import fhir_instant
+from benhan.base.errors import Conflict, NotAllowed
+from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.catalogue import systems
+from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide
+from benhan.identity import link_patient
+from benhan.signing import Signer, TimeStamper, sign_cades
+from benhan.store import Repository, TenantInfo
+
+_FIND = "select sha256, receipt from exchange_inbox where tenant = %s and source = %s and message_id = %s"
+_LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_PUT = (
+    "insert into exchange_inbox (tenant, source, message_id, sha256, received_at, receipt) "
+    "values (%s, %s, %s, %s, %s, %s)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Answer to a submission: the transaction-response Bundle and the signed receipt."""
+
+    response: JsonObject
+    receipt: JsonObject
+    duplicate: bool
+
+
+async def receive(
+    repo: Repository, source: TenantInfo, raw: bytes, *, signer: Signer, tsa: TimeStamper | None
+) -> Received:
+    """Take one ITI-65 message from ``source``.
+
+    Raises: ``InvalidInput`` (exchange.bad-submission), ``NotAllowed`` (exchange.foreign-source) when the message
+    names another facility than the sender's certificate, ``Conflict`` (exchange.message-reused,
+    exchange.document-changed).
+    """
+    submission = read_provide(loads(raw))
+    if submission.source_id != facility_urn(source.code):
+        raise NotAllowed("exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối.")
+    digest = hashlib.sha256(raw).hexdigest()
+    for document in submission.documents:
+        await repo.store.blobs.put(document.data)
+    async with repo.transaction() as tx:
+        connection = tx.require_connection()
+        await connection.execute(_LOCK, (f"{repo.ctx.tenant}|{source.id}|{submission.message_id}",))
+        row = await (
+            await connection.execute(_FIND, (repo.ctx.tenant, source.id, submission.message_id))
+        ).fetchone()
+        if row is not None:
+            if row[0] != digest:
+                raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
+            receipt = loads(bytes(row[1]))
+            return Received(receipt["response"], receipt["receipt"], True)
+        link = await link_patient(tx, source, submission.patient)
+        entries = [
+            await _register(tx, source.id, link.patient_id, document, submission) for document in submission.documents
+        ]
+        response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
+        receipt = await _receipt(tx, submission, digest, signer, tsa)
+        stored = dumps({"response": response, "receipt": receipt})
+        now = repo.clock.now()
+        await connection.execute(
+            _PUT, (repo.ctx.tenant, source.id, submission.message_id, digest, now, stored)
+        )
+        await tx.audit(
+            "provide",
+            entity=f"List/{submission.message_id}",
+            patient=link.patient_id,
+            detail={"source": source.code, "documents": len(submission.documents), "link": link.how},
+        )
+    return Received(response, receipt, False)
+
+
+def facility_urn(code: str) -> str:
+    """The identifier by which a facility names itself in a submission."""
+    return f"{systems.MA_CSKCB}:{code}"
+
+
+async def _register(
+    tx: Repository, custodian: UUID, patient_id: str, document: Document, submission: Submission
+) -> JsonObject:
+    found = await tx.search(
+        "DocumentReference", [("identifier", f"{URI}|{document.master_id}"), ("_count", "1")]
+    )
+    if found.entries:
+        known = found.entries[0]
+        if known.data["content"][0]["attachment"]["url"] != f"Binary/{document.sha256}":
+            raise Conflict("exchange.document-changed", "Tài liệu cùng định danh đã có với nội dung khác.")
+        return {"response": {"status": "200 OK", "location": f"DocumentReference/{known.id}/_history/{known.version}"}}
+    if document.replaces:
+        await _supersede(tx, document.replaces)
+    stored = await tx.create(_metadata(patient_id, document, submission), custodian=custodian)
+    return {"response": {"status": "201 Created", "location": f"DocumentReference/{stored.id}/_history/1"}}
+
+
+async def _supersede(tx: Repository, master_id: str) -> None:
+    found = await tx.search("DocumentReference", [("identifier", f"{URI}|{master_id}"), ("_count", "1")])
+    for old in found.entries:
+        if old.data["status"] == "current":
+            await tx.update({**old.data, "status": "superseded"}, if_match=old.version)
+
+
+def _metadata(patient_id: str, document: Document, submission: Submission) -> JsonObject:
+    identifier = {"system": URI, "value": document.master_id}
+    out: JsonObject = {
+        "resourceType": "DocumentReference",
+        "masterIdentifier": identifier,
+        "identifier": [{"use": "official", **identifier}],
+        "status": "current",
+        "type": {
+            "coding": [{"system": PAPER_KIND, "code": document.kind, "display": document.kind_display}],
+            "text": document.kind_display,
+        },
+        "subject": {"reference": f"Patient/{patient_id}"},
+        "date": fhir_instant(document.created),
+        "description": document.title or document.kind_display,
+        "custodian": {"identifier": {"system": systems.MA_CSKCB, "value": submission.source_id.rsplit(":", 1)[-1]}},
+        "content": [
+            {
+                "attachment": {
+                    "contentType": document.content_type,
+                    "language": "vi",
+                    "url": f"Binary/{document.sha256}",
+                    "size": len(document.data),
+                    "hash": base64.b64encode(
+                        hashlib.sha1(document.data, usedforsecurity=False).digest()
+                    ).decode(),
+                    "title": document.title or document.kind_display,
+                    "creation": fhir_instant(document.created),
+                }
+            }
+        ],
+    }
+    if document.author:
+        out["author"] = [{"display": document.author}]
+    context: JsonObject = {}
+    if document.event:
+        context["related"] = [{"identifier": {"system": systems.MA_LK, "value": document.event}}]
+    if document.period_start:
+        context["period"] = {"start": document.period_start}
+    if context:
+        out["context"] = context
+    return out
+
+
+async def _receipt(
+    tx: Repository, submission: Submission, digest: str, signer: Signer, tsa: TimeStamper | None
+) -> JsonObject:
+    statement: JsonObject = {
+        "messageId": submission.message_id,
+        "source": submission.source_id,
+        "sha256": digest,
+        "documents": [{"id": d.master_id, "sha256": d.sha256} for d in submission.documents],
+        "receivedAt": fhir_instant(tx.clock.now()),
+    }
+    signature = await sign_cades(dumps(statement), signer, tsa)
+    return {"statement": statement, "cms": base64.b64encode(signature).decode()}
