@@ -1,0 +1,99 @@
+"""Write the generated reference pages: settings and errors. `--check` compares instead and exits 1 on a difference."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src" / "benhan"
+sys.path.insert(0, str(ROOT / "src"))
+
+from benhan.base import errors  # noqa: E402
+from benhan.base.settings import Settings  # noqa: E402
+
+HTTP = {name: kind.status for name, kind in vars(errors).items() if isinstance(kind, type) and hasattr(kind, "status")}
+
+
+def settings_page() -> str:
+    """Every field of `Settings` with its default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "A TOML file (named by `--config` or `BENHAN_CONFIG`), then environment variables over it. A wrong value stops the",
+        "start with its name and what is wrong. Secrets are never settings: they lie below `home`/secrets, mode 0600.",
+        "",
+        "| Field | Environment | Default | Meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        shown = "(unset)" if default is None else f"`{default}`"
+        lines.append(f"| `{name}` | `BENHAN_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _constant(node: ast.expr | None) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(v.value if isinstance(v, ast.Constant) else "…" for v in node.values)
+    return ""
+
+
+def error_codes() -> dict[str, tuple[str, str]]:
+    """Every error code raised in the sources → (class, first Vietnamese sentence)."""
+    found: dict[str, tuple[str, str]] = {}
+    for path in sorted(SRC.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            code = _constant(node.args[0])
+            if name in HTTP or name == "Issue":
+                if "." in code and " " not in code and "…" not in code:
+                    text = _constant(node.args[1]) if len(node.args) > 1 else ""
+                    if code not in found or (found[code][0] == "Issue" and name != "Issue"):
+                        found[code] = (name, text or found.get(code, ("", ""))[1])
+    return found
+
+
+def errors_page() -> str:
+    """Every error code with its HTTP status and sentence."""
+    lines = [
+        "# Errors",
+        "",
+        "Codes are stable (`room.reason`). The same error is an OperationOutcome for machines, a sentence on a page, an exit",
+        "code on the command line. `…` stands for what is filled in. `Issue` marks a fault listed inside a larger error.",
+        "",
+        "| Code | Kind | HTTP | Sentence |",
+        "|---|---|---|---|",
+    ]
+    for code, (kind, text) in sorted(error_codes().items()):
+        status = HTTP.get(kind, "")
+        lines.append(f"| `{code}` | {kind} | {status} | {text.replace('|', '∣').replace(chr(10), ' ')} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+
+
+def main() -> int:
+    """Write or check the pages."""
+    stale = []
+    for name, make in PAGES.items():
+        path = ROOT / "docs" / "reference" / name
+        text = make()
+        if "--check" in sys.argv:
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                stale.append(name)
+        else:
+            path.write_text(text, encoding="utf-8")
+    for name in stale:
+        print(f"docs/reference/{name} is stale: run scripts/reference.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
