@@ -14,7 +14,7 @@ from benhan.base.errors import NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.json_door import JsonObject
 from benhan.exchange.rights import Right, person_of, right_of
-from benhan.identity import source_patient
+from benhan.identity import sources
 from benhan.store import Repository, Stored, SystemPolicy, TenantInfo
 
 _DISCLOSE = (
@@ -104,6 +104,7 @@ async def _disclose(
             by_custodian.setdefault(entry.custodian, []).append(entry.data["masterIdentifier"]["value"])
     async with repo.transaction() as tx:
         connection = tx.require_connection()
+        local = {link.source: link.source_patient_id for link in await sources(tx, patient_id)}
         for custodian, documents in by_custodian.items():
             await connection.execute(
                 _DISCLOSE,
@@ -111,7 +112,7 @@ async def _disclose(
                     repo.ctx.tenant,
                     new_uuid(clock=repo.clock),
                     custodian,
-                    await source_patient(tx, custodian, patient_id) or "",
+                    local.get(custodian, ""),
                     patient_id,
                     reader.id,
                     requester,

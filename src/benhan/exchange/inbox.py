@@ -63,7 +63,7 @@ async def receive(
                 raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
             receipt = loads(bytes(row[1]))
             return Received(receipt["response"], receipt["receipt"], True)
-        link = await link_patient(tx, source, submission.patient)
+        link = await link_patient(tx, source.id, submission.patient)
         entries = [
             await _register(tx, source.id, link.patient_id, document, submission) for document in submission.documents
         ]

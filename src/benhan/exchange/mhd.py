@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import uuid5, NAMESPACE_URL
+from uuid import NAMESPACE_URL, uuid5
 
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import InvalidInput, Issue
@@ -41,7 +41,7 @@ class Document:
     title: str
     content_type: str
     data: bytes = field(repr=False)
-    created: datetime = field(repr=True)
+    created: datetime
     author: str = ""
     event: str = ""
     period_start: str = ""
@@ -97,7 +97,7 @@ def provide_bundle(submission: Submission) -> JsonObject:
         "entry": items,
     }
     head = [_entry(_urn(submission.message_id, "list"), submission_set)]
-    tail = [_entry(patient_urn, {k: v for k, v in submission.patient.items() if k not in ("id", "meta")})]
+    tail = [_entry(patient_urn, {k: v for k, v in submission.patient.items() if k != "meta"})]
     return {
         "resourceType": "Bundle",
         "meta": {"profile": [PROVIDE_BUNDLE]},

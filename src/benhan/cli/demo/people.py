@@ -68,7 +68,7 @@ def _rows(folder: str, name: str) -> tuple[dict[str, str], ...]:
 
 @lru_cache(maxsize=8)
 def _lines(name: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in _data("person-names-vi", name).splitlines() if line.strip())
+    return tuple(line.strip() for line in _data("names", name).splitlines() if line.strip())
 
 
 def _weighted(rng: random.Random, rows: tuple[dict[str, str], ...], weight: str) -> dict[str, str]:
@@ -77,25 +77,32 @@ def _weighted(rng: random.Random, rows: tuple[dict[str, str], ...], weight: str)
 
 def _name(rng: random.Random, sex: str, ethnic_code: str) -> str:
     letter = "m" if sex == "male" else "f"
-    pattern = next((p for p in _rows("person-names-vi", "minority_name_patterns.csv") if p["code"] == ethnic_code), None)
+    pattern = next((p for p in _rows("names", "minority_name_patterns.csv") if p["code"] == ethnic_code), None)
     if ethnic_code == "01" or pattern is None:
-        surname = _weighted(rng, _rows("person-names-vi", "surnames_kinh.csv"), "weight_percent_approx")["surname"]
+        surname = _weighted(rng, _rows("names", "surnames_kinh.csv"), "weight_percent_approx")["surname"]
         given = rng.choice(_lines("given_male.txt" if sex == "male" else "given_female.txt"))
         if " " in given:
             return f"{surname} {given}"
         return f"{surname} {'Văn' if sex == 'male' else 'Thị'} {given}"
-    options = [r["given"] for r in _rows("person-names-vi", "minority_given_synthetic.csv") if r["sex"] == letter]
-    prefixes = pattern["surnames_or_prefix"].split("|")
-    middles = (pattern["middle"] or "").split("|")
-    index = 0 if sex == "male" else -1
-    text = pattern["pattern"].format(
-        surname=rng.choice(prefixes), prefix=prefixes[index], middle=middles[index], given=rng.choice(options)
-    )
-    return " ".join(text.split())
+    options = [r["given"] for r in _rows("names", "minority_given_synthetic.csv") if r["sex"] == letter]
+    surname = _prefix(rng, pattern["surnames_or_prefix"], sex)
+    middles = [m for m in (pattern["middle"] or "").split("|") if m]
+    middle = "" if not middles else middles[0 if sex == "male" else -1]
+    given = rng.choice(options)
+    if pattern["code"] == "10" and sex == "female":
+        given = f"H' {given}"
+    return " ".join(f"{surname} {middle} {given}".split())
+
+
+def _prefix(rng: random.Random, choices: str, sex: str) -> str:
+    """One family or sex prefix; a choice marked ``(nam)`` or ``(nữ)`` is for that sex only."""
+    mark, other = ("(nam)", "(nữ)") if sex == "male" else ("(nữ)", "(nam)")
+    fitting = [c for c in choices.split("|") if other not in c]
+    return rng.choice(fitting).replace(mark, "").strip()
 
 
 def _birth(rng: random.Random, today: date) -> date:
-    row = _weighted(rng, _rows("person-names-vi", "age_pyramid_approx.csv"), "percent_approx")
+    row = _weighted(rng, _rows("names", "age_pyramid_approx.csv"), "percent_approx")
     low, _, high = row["age_group"].replace("+", "-95").partition("-")
     years = rng.randint(int(low), int(high or low))
     return today - timedelta(days=years * 365 + rng.randint(0, 364))
@@ -110,8 +117,8 @@ def invent(count: int, seed: int, today: date) -> Iterator[Invented]:
     """``count`` people; numbers do not repeat."""
     rng = random.Random(seed)
     taken: set[str] = set()
-    groups = _rows("person-names-vi", "ethnicity_weights_quang_ngai.csv")
-    communes = _rows("admin-units-2025", "quang_ngai_communes.csv")
+    groups = _rows("names", "ethnicity_weights_quang_ngai.csv")
+    communes = _rows("places", "quang_ngai_communes.csv")
     while len(taken) < count:
         sex = rng.choice(("male", "female"))
         group = _weighted(rng, groups, "weight_percent_approx")

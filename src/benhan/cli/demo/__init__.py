@@ -1,0 +1,1 @@
+"""The demo province: its processes, its invented people, its story."""
