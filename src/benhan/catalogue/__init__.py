@@ -5,16 +5,17 @@ Systems: constants in ``catalogue.systems`` (also importable from here as ``syst
 Faces (pure and synchronous; loaded once)::
 
     icd10_search(text, limit=20, *, on=None) -> list[Icd10]     accent-free, abbreviation or code, < 50 ms
-    icd10(code) -> Icd10 | None                                  Icd10(code, title, category, chapter, not_main, sex_only)
-    lab_items() -> list[LabItem] ; lab_item(code) -> LabItem      LabItem(code, name, group, specimen, unit, low, high, loinc)
+    icd10(code) -> Icd10 | None
+    lab_items() -> list[LabItem] ; lab_item(code) -> LabItem
     drugs_search(text, limit=20) -> list[Drug] ; drug(code) -> Drug | None
-    communes(province="51") -> list[Commune] ; provinces() -> list[Province] ; successors(old_commune_code) -> list[Successor]
+    communes(province="51") -> list[Commune] ; provinces() -> list[Province]
+    successors(old_commune_code) -> list[Successor] ; labs_search(text)
     facilities() -> list[Facility] ; facility(code) -> Facility | None
     ethnic_groups() -> dict[code, name]
-    price(code, on) -> Price | None                               synthetic price list, Price.synthetic is True
-    outcomes(on) -> list[Outcome] ; outcome(code, on) -> Outcome
+    price(code, on) -> Price | None  synthetic price list, Price.synthetic is True
+    outcomes(on) ; outcome(code, on) -> Outcome ; outcome_facts(code, result, on) -> OutcomeFacts
     retention_years(kind, on) -> int | None (None: for ever)
-    form_doi_tuong(payer) -> str                                  the four-box đối tượng of the cover
+    form_doi_tuong(payer, on) -> str                                  the four-box đối tượng of the cover
     facility_setting(name, on, *, facility=None) -> value         with validity, per facility, default "*"
     numbering_pattern(kind, on, *, facility=None, khoa=None) -> Pattern
     names() -> NameParts                                          for generators of invented people
@@ -24,5 +25,93 @@ Faces (pure and synchronous; loaded once)::
 from __future__ import annotations
 
 from benhan.catalogue import systems
+from benhan.catalogue.icd10 import Icd10, icd10, icd10_search
+from benhan.catalogue.items import (
+    Drug,
+    LabItem,
+    Price,
+    drug,
+    drugs,
+    drugs_search,
+    lab_item,
+    lab_items,
+    labs_search,
+    price,
+    prices,
+)
+from benhan.catalogue.places import (
+    Commune,
+    Facility,
+    NameParts,
+    Province,
+    Successor,
+    commune,
+    communes,
+    communes_search,
+    ethnic_groups,
+    facilities,
+    facility,
+    names,
+    provinces,
+    successors,
+)
+from benhan.catalogue.rules import (
+    Outcome,
+    OutcomeFacts,
+    Pattern,
+    facility_setting,
+    form_doi_tuong,
+    numbering_pattern,
+    outcome,
+    outcome_facts,
+    outcomes,
+    payer_name,
+    result_names,
+    retention_years,
+)
+from benhan.catalogue.validity import data_file
 
-__all__ = ["systems"]
+__all__ = [
+    "Commune",
+    "Drug",
+    "Facility",
+    "Icd10",
+    "LabItem",
+    "NameParts",
+    "Outcome",
+    "OutcomeFacts",
+    "Pattern",
+    "Price",
+    "Province",
+    "Successor",
+    "commune",
+    "communes",
+    "communes_search",
+    "data_file",
+    "drug",
+    "drugs",
+    "drugs_search",
+    "ethnic_groups",
+    "facilities",
+    "facility",
+    "facility_setting",
+    "form_doi_tuong",
+    "icd10",
+    "icd10_search",
+    "lab_item",
+    "lab_items",
+    "labs_search",
+    "names",
+    "numbering_pattern",
+    "outcome",
+    "outcome_facts",
+    "outcomes",
+    "payer_name",
+    "price",
+    "prices",
+    "provinces",
+    "result_names",
+    "retention_years",
+    "successors",
+    "systems",
+]

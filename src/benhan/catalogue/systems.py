@@ -1,7 +1,7 @@
 """URIs of identifier systems, code systems and extensions used in resources.
 
-Our own are ``urn:benhan:*`` and stable. ``VN_CORE`` maps them to the draft of the community guide (VN Core); the draft
-may move, our URNs do not (decision 1).
+Our own are ``urn:benhan:*`` and stable. ``VN_CORE`` maps them to the draft of the community guide (VN Core); the
+draft may move, our URNs do not (decision 1).
 """
 
 from __future__ import annotations
