@@ -72,12 +72,9 @@ class HubClient:
         form = {"patient.identifier": identifier, **dict(filters)}
         return await self._json("POST", "/mhd/DocumentReference/_search", data=form, requester=requester)
 
-    async def retrieve(self, sha256: str, identifier: str, requester: Requester) -> bytes:
+    async def retrieve(self, sha256: str, requester: Requester) -> bytes:
         """ITI-68: exact bytes of a document."""
-        answer = await self._send(
-            "POST", f"/mhd/Binary/{sha256}/_read", data={"patient.identifier": identifier}, requester=requester
-        )
-        return answer.content
+        return (await self._send("GET", f"/mhd/Binary/{sha256}", requester=requester)).content
 
     async def grant(self, body: JsonObject, requester: Requester) -> JsonObject:
         """Ask the hub to open a person's documents: kind, patient identifier, reason, evidence."""

@@ -172,9 +172,8 @@ def _item(resource: JsonObject) -> HistoryItem:
 
 async def province_document(repo: Repository, patient_id: str, sha256: str, requester: Requester) -> bytes:
     """The exact bytes of one document of the history; the hash is checked here again."""
-    identifier = await identifier_of(repo, patient_id)
     async with await hub_client(repo.store, repo.ctx.tenant) as hub:
-        data = await hub.retrieve(sha256, identifier, requester)
+        data = await hub.retrieve(sha256, requester)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise NotFound("exchange.altered", "Tài liệu nhận về không khớp mã băm; không mở.")
     await repo.audit(

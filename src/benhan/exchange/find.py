@@ -45,21 +45,22 @@ async def find(
     }
 
 
-async def retrieve(
-    repo: Repository, reader: TenantInfo, sha256: str, identifier: str, requester: str
-) -> tuple[bytes, str]:
+async def retrieve(repo: Repository, reader: TenantInfo, sha256: str, requester: str) -> tuple[bytes, str]:
     """ITI-68: the exact bytes of one document and its content type.
 
-    Raises: ``NotAllowed`` (exchange.no-right), ``NotFound`` (exchange.no-such-document).
+    Raises: ``NotFound`` (exchange.no-such-document), also where the reader has no right: the two look alike.
     """
-    patient_id, right = await _admit(repo, reader, identifier, requester)
-    seen = _as_reader(repo, reader)
-    page = await seen.search("DocumentReference", [("patient", patient_id), ("_count", "500")])
+    page = await _as_reader(repo, reader).search("DocumentReference", [("location", f"Binary/{sha256}"), ("_count", "20")])
     for entry in page.entries:
-        attachment = entry.data["content"][0]["attachment"]
-        if attachment["url"] == f"Binary/{sha256}":
-            await _disclose(repo, reader, patient_id, right, "retrieve", [entry], requester)
-            return await repo.store.blobs.get(sha256), attachment["contentType"]
+        patient_id = entry.data["subject"]["reference"].split("/")[1]
+        right = await right_of(repo, patient_id, reader.id)
+        if right is None and entry.custodian != reader.id:
+            continue
+        await _disclose(repo, reader, patient_id, right or Right("custodian", ""), "retrieve", [entry], requester)
+        return await repo.store.blobs.get(sha256), entry.data["content"][0]["attachment"]["contentType"]
+    await repo.audit(
+        "retrieve-refused", entity=None, patient=None, outcome="4", detail={"reader": reader.code, "requester": requester}
+    )
     raise NotFound("exchange.no-such-document", "Không có tài liệu này, hoặc cơ sở không có quyền xem.")
 
 

@@ -88,9 +88,9 @@ def _name(rng: random.Random, sex: str, ethnic_code: str) -> str:
     surname = _prefix(rng, pattern["surnames_or_prefix"], sex)
     middles = [m for m in (pattern["middle"] or "").split("|") if m]
     middle = "" if not middles else middles[0 if sex == "male" else -1]
-    given = rng.choice(options)
-    if pattern["code"] == "10" and sex == "female":
-        given = f"H' {given}"
+    if "(nữ)" in middle:
+        middle = middle.replace("(nữ)", "").strip() if sex == "female" else ""
+    given = rng.choice(options).removeprefix("H' ")
     return " ".join(f"{surname} {middle} {given}".split())
 
 
