@@ -1,0 +1,62 @@
+"""SMART App Launch 2.2 scopes of version 2 for systems: ``system/Observation.rs``, ``system/*.cruds``.
+
+Scopes with a query (``?category=…``), of users or patients, and of version 1 (``.read``) are not granted: a scope that
+cannot be enforced is not promised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from benhan.access.roles import actions_of, groups
+from benhan.fhir import RESOURCE_TYPES
+from benhan.store import Action
+
+_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
+
+
+def parse(scope: str) -> tuple[str, str] | None:
+    """``(type or *, letters)`` of one system scope; None when it is not one this node enforces."""
+    match = _SCOPE.fullmatch(scope)
+    if match is None or not match[2]:
+        return None
+    return match[1], match[2]
+
+
+def narrow(requested: str, allowed: str) -> str:
+    """The part of ``requested`` that ``allowed`` covers, as a scope string in the order requested; may be empty."""
+    limits = [p for p in map(parse, allowed.split()) if p is not None]
+    out: list[str] = []
+    for wanted in map(parse, requested.split()):
+        if wanted is None:
+            continue
+        out.extend(_cut(wanted, limits))
+    return " ".join(dict.fromkeys(out))
+
+
+def _cut(wanted: tuple[str, str], limits: list[tuple[str, str]]) -> list[str]:
+    kind, letters = wanted
+    covered = {x for limit, have in limits if limit in ("*", kind) for x in have}
+    whole = "".join(x for x in letters if x in covered)
+    out = [f"system/{kind}.{whole}"] if whole else []
+    if kind == "*":  # beside what holds for all types, the single types that allow more
+        for limit, have in limits:
+            more = "".join(x for x in letters if x in have)
+            if limit != "*" and more and set(more) - set(whole):
+                out.append(f"system/{limit}.{more}")
+    return out
+
+
+@lru_cache(maxsize=256)
+def rights_of_scopes(scopes: str) -> Mapping[str, frozenset[Action]]:
+    """Resource type → actions of a granted scope string. ``*`` leaves out the access trail."""
+    letters: dict[str, set[str]] = {}
+    for parsed in map(parse, scopes.split()):
+        if parsed is None:
+            continue
+        kind, given = parsed
+        for name in sorted(RESOURCE_TYPES - set(groups()["trail"])) if kind == "*" else [kind]:
+            letters.setdefault(name, set()).update(given)
+    return {name: actions_of("".join(sorted(given))) for name, given in letters.items()}
