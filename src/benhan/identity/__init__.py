@@ -24,3 +24,51 @@ Hub::
 """
 
 from __future__ import annotations
+
+from benhan.identity.hub import LinkResult, SourceLink, crossref, current_id, link_patient, merge, sources, unlink, unmerge
+from benhan.identity.matching import Reason, compare, score, threshold
+from benhan.identity.person import PersonInput, display_name, name_of, patient_resource, person_from_scan, person_of
+from benhan.identity.qr import CardScan, number_warnings, parse_qr
+from benhan.identity.registry import (
+    Candidate,
+    Found,
+    age_years,
+    find_candidates,
+    find_or_register,
+    find_patients,
+    register_person,
+    update_person,
+)
+
+__all__ = [
+    "Candidate",
+    "CardScan",
+    "Found",
+    "LinkResult",
+    "PersonInput",
+    "Reason",
+    "SourceLink",
+    "age_years",
+    "compare",
+    "crossref",
+    "current_id",
+    "display_name",
+    "find_candidates",
+    "find_or_register",
+    "find_patients",
+    "link_patient",
+    "merge",
+    "name_of",
+    "number_warnings",
+    "parse_qr",
+    "patient_resource",
+    "person_from_scan",
+    "person_of",
+    "register_person",
+    "score",
+    "sources",
+    "threshold",
+    "unlink",
+    "unmerge",
+    "update_person",
+]
