@@ -20,12 +20,16 @@ See :class:`IndexValue` for what index rows carry.
 """
 
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
+from benhan.fhir.tables import RESOURCE_TYPES
+from benhan.fhir.validation import validate
 
 __all__ = [
+    "RESOURCE_TYPES",
     "Component",
     "IndexKind",
     "IndexValue",
     "ReferenceAt",
     "SearchParam",
     "SearchType",
+    "validate",
 ]

@@ -1,0 +1,243 @@
+"""The rules of the base specification that a schema cannot say.
+
+One typed walk over a resource runs, at each element, the error-severity invariants of its type, compiled once.
+The most frequent are written out in Python (``FAST``), each with the same outcome as its FHIRPath (a test holds
+them to the compiled one); ``COVERED`` are enforced by the schema; ``SKIPPED`` are left out, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from benhan.base.errors import Issue
+from benhan.fhir.narrative import faults
+from benhan.fhir.path import Closure, Scope, compile_path, truth
+from benhan.fhir.path_parse import PathSyntaxError
+from benhan.fhir.path_values import Node, compare_dates
+from benhan.fhir.tables import CHOICE_OF, ELEMENTS, INVARIANTS, PARENTS, RESOURCE_TYPES
+
+JsonObject = dict[str, Any]
+
+COVERED = {
+    "ele-1": "schema: empty objects and null values are refused",
+    "ext-1": "schema: Extension has extension or exactly one value[x]",
+    "txt-1": "narrative check, with a sentence per fault",
+    "txt-2": "narrative check",
+}
+SKIPPED = {
+    "sdf-8a": "needs replaceMatches(); concerns authors of StructureDefinitions only",
+    "dom-3": "written out: a contained resource is referred to, or refers to its container",
+}
+SAID = {
+    "ref-1": "Tham chiếu nội bộ (#) trỏ đến tài nguyên không có trong phần kèm theo.",
+    "per-1": "Thời điểm bắt đầu muộn hơn thời điểm kết thúc.",
+    "qty-3": "Có mã đơn vị thì phải có hệ mã đơn vị.",
+    "dom-2": "Tài nguyên kèm theo không được chứa tài nguyên khác.",
+    "dom-3": "Tài nguyên kèm theo không được phần nào tham chiếu đến.",
+    "dom-4": "Tài nguyên kèm theo không được có phiên bản hay thời điểm cập nhật.",
+    "dom-5": "Tài nguyên kèm theo không được có nhãn bảo mật.",
+    "cpt-2": "Có giá trị liên lạc thì phải có loại (điện thoại, thư điện tử…).",
+    "att-1": "Tệp đính kèm có dữ liệu thì phải có kiểu nội dung.",
+    "pat-1": "Người liên hệ phải có ít nhất một thông tin hoặc tổ chức.",
+    "obs-6": "Đã có kết quả thì không được ghi lý do thiếu kết quả.",
+    "obs-7": "Mã xét nghiệm trùng với mã của thành phần thì kết quả không được ghi ở cả hai nơi.",
+    "con-3": "Chẩn đoán phải có trạng thái lâm sàng trừ khi đã ghi sai.",
+    "con-4": "Chẩn đoán đã khỏi thì trạng thái lâm sàng phải là inactive, remission hoặc resolved.",
+    "con-5": "Chẩn đoán ghi sai thì không có trạng thái lâm sàng.",
+}
+
+
+def _scalar(value: object) -> object:
+    return value if isinstance(value, str) else None
+
+
+def _ref_1(value: JsonObject, scope: Scope) -> bool:
+    text = value.get("reference")
+    if not isinstance(text, str) or not text.startswith("#") or text == "#":
+        return True
+    return any(r.get("id") == text[1:] for r in scope.root.get("contained", ()))
+
+
+def _per_1(value: JsonObject, scope: Scope) -> bool:
+    start, end = value.get("start"), value.get("end")
+    if start is None or end is None:
+        return True
+    order = compare_dates(start, end)
+    return order is None or order <= 0
+
+
+def _qty_3(value: JsonObject, scope: Scope) -> bool:
+    return "code" not in value or "system" in value
+
+
+def _cpt_2(value: JsonObject, scope: Scope) -> bool:
+    return "value" not in value or "system" in value
+
+
+def _att_1(value: JsonObject, scope: Scope) -> bool:
+    return "data" not in value or "contentType" in value
+
+
+FAST: dict[str, Callable[[JsonObject, Scope], bool]] = {
+    "ref-1": _ref_1,
+    "per-1": _per_1,
+    "qty-3": _qty_3,
+    "cpt-2": _cpt_2,
+    "att-1": _att_1,
+}
+
+Rule = tuple[str, Callable[[Node, Scope], bool], str]
+
+
+@lru_cache(maxsize=2048)
+def rules(kind: str) -> tuple[Rule, ...]:
+    """The error-severity invariants of a type, its bases included: (key, check, English text)."""
+    out: list[Rule] = []
+    at: str | None = kind
+    seen: set[str] = set()
+    while at and at not in seen:
+        seen.add(at)
+        for key, severity, expression, human in INVARIANTS.get(at, ()):
+            if severity == "error" and key not in COVERED and key not in SKIPPED:
+                check = _check(key, expression)
+                if check is not None:
+                    out.append((key, check, human))
+        at = PARENTS.get(at)
+    return tuple(out)
+
+
+def _check(key: str, expression: str) -> Callable[[Node, Scope], bool] | None:
+    fast = FAST.get(key)
+    if fast is not None:
+        chosen = fast
+        return lambda node, scope: chosen(node[1], scope)
+    try:
+        closure = compile_path(expression)
+    except PathSyntaxError:
+        return None
+    return lambda node, scope: _holds(closure, node, scope)
+
+
+def _holds(closure: Closure, node: Node, scope: Scope) -> bool:
+    at = Scope(scope.resource, scope.root, node, node)
+    return truth(closure(at, [node])) is not False
+
+
+@lru_cache(maxsize=2048)
+def _interesting(kind: str) -> dict[str, tuple[str, bool, str]]:
+    """JSON key → (type, many, FHIRPath step) of the elements below which a rule may stand."""
+    out: dict[str, tuple[str, bool, str]] = {}
+    for key, (child, many) in ELEMENTS.get(kind, {}).items():
+        if child == "Resource" or child[0].islower() or not _bears_rules(child):
+            if not (child[0].islower() and _path_rules(kind, key)):
+                continue
+        choice = CHOICE_OF.get(kind, {}).get(key)
+        out[key] = (child, many, f".{choice}.ofType({child})" if choice else f".{key}")
+    return out
+
+
+def _path_rules(kind: str, key: str) -> tuple[Rule, ...]:
+    """Rules that stand on one element rather than on its type."""
+    name = CHOICE_OF.get(kind, {}).get(key, key)
+    path = f"{kind}.{name}"
+    return rules(path) if path in INVARIANTS and path not in ELEMENTS else ()
+
+
+@lru_cache(maxsize=2048)
+def _bears_rules(kind: str) -> bool:
+    """Some rule stands on this type or below it (an Extension is entered only where it is present)."""
+    seen: set[str] = set()
+    waiting = [kind]
+    while waiting:
+        at = waiting.pop()
+        if at in seen:
+            continue
+        seen.add(at)
+        if rules(at):
+            return True
+        waiting += [child for child, _ in ELEMENTS.get(at, {}).values() if not child[0].islower()]
+    return False
+
+
+def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[Issue]:
+    """Every broken rule of a resource that is right in structure."""
+    stack: list[tuple[str, Any, str]] = [(kind, resource, base)]
+    while stack:
+        at, value, where = stack.pop()
+        for key, check, human in rules(at):
+            if not check((at, value, None), scope):
+                yield broken(key, where, human)
+        for name, (child, many, step) in _interesting(at).items():
+            found = value.get(name)
+            if found is None:
+                continue
+            for place, one in enumerate(found) if many else ((None, found),):
+                here = where + step if place is None else f"{where}{step}[{place}]"
+                for key, check, human in _path_rules(at, name):
+                    if not check((child, one, None), scope):
+                        yield broken(key, here, human)
+                if one.__class__ is dict:
+                    stack.append((child, one, here))
+
+
+def broken(key: str, where: str, human: str) -> Issue:
+    """The issue of one broken invariant."""
+    text = SAID.get(key, f"Không thỏa ràng buộc {key} của FHIR.")
+    return Issue(f"fhir.invariant.{key}", text, where, f"{key}: {human}", issue_type="invariant")
+
+
+def narrative(resource: JsonObject, where: str) -> Iterator[Issue]:
+    """Faults of ``text.div``."""
+    text = resource.get("text")
+    if isinstance(text, dict) and isinstance(text.get("div"), str):
+        for fault in faults(text["div"]):
+            yield Issue("fhir.narrative", fault, f"{where}.text.div", "unsafe or empty narrative", issue_type="value")
+
+
+_LOCAL = re.compile(r'"#([^"\s]*)"')
+
+
+def contained_unused(resource: JsonObject, where: str) -> Iterator[Issue]:
+    """dom-3: a contained resource is referred to from elsewhere, or refers to its container (``#``)."""
+    inside = resource.get("contained")
+    if not isinstance(inside, list) or not inside:
+        return
+    used = set(_local_references({k: v for k, v in resource.items() if k != "contained"}))
+    for place, one in enumerate(inside):
+        own = set(_local_references(one))
+        used_here = used | {r for other in inside if other is not one for r in _local_references(other)}
+        if one.get("id") not in used_here and "" not in own:
+            yield broken("dom-3", f"{where}.contained[{place}]", "contained resource is not referred to")
+
+
+def _local_references(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.startswith("#"):
+            yield value[1:]
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _local_references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _local_references(inner)
+
+
+def skipped() -> dict[str, str]:
+    """Invariants of error severity that are not run, with the reason; for documentation and tests."""
+    out = dict(COVERED) | {k: v for k, v in SKIPPED.items() if k != "dom-3"}
+    for entries in INVARIANTS.values():
+        for key, severity, expression, _ in entries:
+            if severity == "error" and key not in FAST and key not in out:
+                try:
+                    compile_path(expression)
+                except PathSyntaxError as reason:
+                    out[key] = str(reason)
+    return out
+
+
+def is_resource(value: object) -> bool:
+    """A JSON object that names a known resource type."""
+    return isinstance(value, dict) and _scalar(value.get("resourceType")) in RESOURCE_TYPES
