@@ -1,0 +1,91 @@
+"""Paper: a form and its answers → PDF/A-2b by Typst.
+
+Python makes a *print tree* (plain data, every text a value); ``layout/form.typ`` draws it. Texts reach Typst only as
+JSON in ``sys.inputs``, never as markup, so nothing that a person types can become code.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import typst
+
+from benhan.base.errors import ConfigurationError
+from benhan.forms.model import Form
+from benhan.forms.print_model import PrintContext, PrintedEntry, PrintedSignature, PrintResult, SignatureBox
+from benhan.forms.print_tree import build_tree
+
+__all__ = [
+    "FONT_DIR",
+    "PrintContext",
+    "PrintResult",
+    "PrintedEntry",
+    "PrintedSignature",
+    "SignatureBox",
+    "pdf",
+    "print_form",
+]
+
+ROOM = Path(__file__).parent
+FONT_DIR = ROOM / "fonts"
+_LAYOUT_DIR = ROOM / "layout"
+
+
+_local = threading.local()
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> typst.Fonts:
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONT_DIR])
+
+
+def _compiler() -> typst.Compiler:
+    """One compiler per thread: it keeps the parsed layout and the fonts."""
+    found: typst.Compiler | None = getattr(_local, "compiler", None)
+    if found is None:
+        found = typst.Compiler(_LAYOUT_DIR / "form.typ", root=_LAYOUT_DIR, font_paths=_fonts(), ignore_system_fonts=True)
+        _local.compiler = found
+    return found
+
+
+def print_form(form: Form, context: PrintContext) -> PrintResult:
+    """Print a form. CPU-bound (tens of ms): call it through ``asyncio.to_thread``.
+
+    Same form and context give the same bytes (``printed_at`` is the document's date).
+    Raises: ``ConfigurationError`` forms.print-failed when the layout itself is at fault.
+    """
+    inputs = {"data": orjson.dumps(build_tree(form, context)).decode()}
+    compiler = _compiler()
+    stamp = context.printed_at or datetime(2000, 1, 1).astimezone()
+    try:
+        pdf = compiler.compile(format="pdf", sys_inputs=inputs, pdf_standards=["a-2b"], timestamp=stamp)
+        found = orjson.loads(compiler.query("<place>", field="value"))
+    except typst.TypstError as error:
+        detail = f"{error.message} {error.hints}"
+        raise ConfigurationError("forms.print-failed", f"Không in được {form.title}.", diagnostics=detail) from error
+    boxes = tuple(_box(p) for p in found if p["kind"] == "signature")
+    pages = next(int(p["pages"]) for p in found if p["kind"] == "document")
+    return PrintResult(bytes(pdf), boxes, pages)
+
+
+def _box(place: Mapping[str, Any]) -> SignatureBox:
+    top = place["height"] - place["y"]
+    return SignatureBox(
+        place["role"],
+        place["page"],
+        round(place["x"], 2),
+        round(top - place["h"], 2),
+        round(place["x"] + place["w"], 2),
+        round(top, 2),
+    )
+
+
+def pdf(form: Form, context: PrintContext) -> bytes:
+    """The PDF of ``print_form``."""
+    return print_form(form, context).pdf
