@@ -1,6 +1,7 @@
 """FHIR R4 (4.0.1): strict validation, search indexes, compartments, outcomes. Pure; no I/O but its own data.
 
-Compiled from the official definitions by ``python -m benhan.fhir.generate``; all 148 resource types.
+Compiled from the official definitions by ``python -m benhan.fhir.generate``; all 146 concrete resource types
+(the 148 codes of R4 less the abstract Resource and DomainResource).
 
 Face::
 
@@ -14,14 +15,23 @@ Face::
     patients_of(resource) -> frozenset[str]           all of them
     references(resource) -> list[ReferenceAt]         every Reference with its path, contained ones included
     operation_outcome(error) -> JsonObject            OperationOutcome of any BenhanError
-    capability_statement(types, interactions, params, base_url, version, date) -> JsonObject
+    capability_statement(types, interactions, params, base_url, version, date, *, …) -> JsonObject
+    date_range(text) -> (low, high) | None            half-open instants of a date of any precision (for search)
+    number_range(number) -> (low, high)               implicit range of a number by its digits (for search)
+    split_reference(text) -> (type, id) | None        of a literal reference, relative or absolute
+    local_request(url) -> bool                        a relative request that stays in the store (Bundle entries)
 
 See :class:`IndexValue` for what index rows carry.
 """
 
+from benhan.fhir.dates import date_range
+from benhan.fhir.links import patient_of, patients_of, references
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
+from benhan.fhir.path import split_reference
+from benhan.fhir.search import extract, number_range, search_params
+from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.tables import RESOURCE_TYPES
-from benhan.fhir.validation import validate
+from benhan.fhir.validation import local_request, validate
 
 __all__ = [
     "RESOURCE_TYPES",
@@ -31,5 +41,16 @@ __all__ = [
     "ReferenceAt",
     "SearchParam",
     "SearchType",
+    "capability_statement",
+    "date_range",
+    "extract",
+    "local_request",
+    "number_range",
+    "operation_outcome",
+    "patient_of",
+    "patients_of",
+    "references",
+    "search_params",
+    "split_reference",
     "validate",
 ]

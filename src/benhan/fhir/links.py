@@ -1,0 +1,120 @@
+"""Where a resource points: references, and the patient compartment it belongs to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from benhan.fhir.model import ReferenceAt
+from benhan.fhir.path import Closure, Scope, compile_path, resolve, split_reference
+from benhan.fhir.path_values import resource_node
+from benhan.fhir.tables import CHOICE_OF, ELEMENTS, load
+
+JsonObject = dict[str, Any]
+_FIRST = ("patient", "subject", "beneficiary")
+
+
+def references(resource: JsonObject) -> list[ReferenceAt]:
+    """Every Reference element with its FHIRPath location, those of contained and bundled resources included."""
+    kind = str(resource.get("resourceType", ""))
+    out: list[ReferenceAt] = []
+    _collect(resource, kind, kind, out)
+    return out
+
+
+def _collect(value: Any, kind: str, where: str, out: list[ReferenceAt]) -> None:
+    for key, (child, many, step) in _leading(kind).items():
+        found = value.get(key)
+        if found is None:
+            continue
+        for place, one in enumerate(found) if many else ((None, found),):
+            if one.__class__ is not dict:
+                continue
+            here = where + step if place is None else f"{where}{step}[{place}]"
+            if child == "Reference":
+                out.append(_reference(one, here))
+            at = str(one.get("resourceType", "")) if child == "Resource" else child
+            _collect(one, at, here, out)
+
+
+def _reference(element: JsonObject, where: str) -> ReferenceAt:
+    text = element.get("reference")
+    target = split_reference(text) if isinstance(text, str) else None
+    return ReferenceAt(
+        where,
+        element,
+        text if isinstance(text, str) else None,
+        target[0] if target else None,
+        target[1] if target else None,
+        text[1:] if isinstance(text, str) and text.startswith("#") else None,
+        element.get("identifier"),
+    )
+
+
+@lru_cache(maxsize=2048)
+def _leading(kind: str) -> dict[str, tuple[str, bool, str]]:
+    """JSON key → (type, many, FHIRPath step) of the elements below which a Reference may stand."""
+    out: dict[str, tuple[str, bool, str]] = {}
+    for key, (child, many) in ELEMENTS.get(kind, {}).items():
+        if child == "Resource" or _leads(child):
+            choice = CHOICE_OF.get(kind, {}).get(key)
+            out[key] = (child, many, f".{choice}.ofType({child})" if choice else f".{key}")
+    return out
+
+
+@lru_cache(maxsize=2048)
+def _leads(kind: str) -> bool:
+    seen: set[str] = set()
+    waiting = [kind]
+    while waiting:
+        at = waiting.pop()
+        if at == "Reference":
+            return True
+        if at not in seen:
+            seen.add(at)
+            waiting += [child for child, _ in ELEMENTS.get(at, {}).values() if not child[0].islower()]
+    return False
+
+
+@lru_cache(maxsize=256)
+def _compartment(resource_type: str) -> tuple[Closure, ...]:
+    tables = load("search")
+    if resource_type == "Binary":
+        return (compile_path("Binary.securityContext"),)
+    params = tables["compartment"].get(resource_type, [])
+    ordered = sorted(params, key=lambda p: _FIRST.index(p) if p in _FIRST else len(_FIRST))
+    known = tables["params"].get(resource_type, {})
+    return tuple(compile_path(known[p]["expression"]) for p in ordered if known.get(p, {}).get("expression"))
+
+
+def _patients(resource: JsonObject) -> list[str]:
+    node = resource_node(resource)
+    if node[0] == "Patient" and isinstance(resource.get("id"), str):
+        return [resource["id"]]
+    scope = Scope(resource, resource, node, node)
+    out: list[str] = []
+    for closure in _compartment(node[0]):
+        for found in closure(scope, [node]):
+            for target in resolve(scope, found):
+                identity = target[1].get("id")
+                if target[0] == "Patient" and isinstance(identity, str) and not _contained(resource, target[1]):
+                    out.append(identity)
+    return out
+
+
+def _contained(resource: JsonObject, target: JsonObject) -> bool:
+    return any(one is target for one in resource.get("contained", ()))
+
+
+def patient_of(resource: JsonObject) -> str | None:
+    """Id of the patient in whose compartment the resource lies (its subject first); None: in none.
+
+    A Patient lies in its own. Beside the official compartment, a Binary follows its ``securityContext``.
+    """
+    found = _patients(resource)
+    return found[0] if found else None
+
+
+def patients_of(resource: JsonObject) -> frozenset[str]:
+    """Ids of all patients in whose compartments the resource lies."""
+    return frozenset(_patients(resource))

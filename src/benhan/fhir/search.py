@@ -1,0 +1,354 @@
+"""Search parameters of each type, and the index values of a resource under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from benhan.base.text import fold, nfc
+from benhan.fhir.dates import date_range
+from benhan.fhir.model import Component, IndexValue, SearchParam
+from benhan.fhir.path import Closure, Scope, compile_path, split_reference
+from benhan.fhir.path_values import Node, Nodes, resource_node
+from benhan.fhir.tables import RESOURCE_TYPES, load
+
+JsonObject = dict[str, Any]
+_CURRENCY = "urn:iso:std:iso:4217"
+_NOTHING: Mapping[str, SearchParam] = MappingProxyType({})
+_HALF = Decimal("0.5")
+
+
+@lru_cache(maxsize=256)
+def search_params(resource_type: str) -> Mapping[str, SearchParam]:
+    """Search parameters of a type by name, the common ones (``_id``, ``_lastUpdated`` …) included.
+
+    An unknown type has none.
+    """
+    table = load("search")["params"].get(resource_type)
+    if table is None:
+        return _NOTHING
+    return MappingProxyType({name: _param(name, entry) for name, entry in table.items()})
+
+
+def _param(name: str, entry: JsonObject) -> SearchParam:
+    return SearchParam(
+        name,
+        entry["type"],
+        entry["expression"],
+        frozenset(entry.get("target", ())),
+        tuple(Component(c["code"], c["type"], c["expression"]) for c in entry.get("components", ())),
+        entry["url"],
+        bool(entry["expression"]) and entry["type"] != "special",
+    )
+
+
+def extract(resource: JsonObject) -> list[IndexValue]:
+    """All index values of a valid resource, under every parameter of its type, without repeats.
+
+    Contained resources give none. See :class:`IndexValue` for the fields.
+    """
+    node = resource_node(resource)
+    scope = Scope(resource, resource, node, node)
+    start = [node]
+    out: dict[IndexValue, None] = {}
+    for name, closure, make, parts in _plan(node[0]):
+        found = closure(scope, start)
+        if not found:
+            continue
+        if parts:
+            out.update(dict.fromkeys(_composite(name, scope, found, parts)))
+        else:
+            for one in found:
+                for value in make(name, one):
+                    out[value] = None
+    return list(out)
+
+
+Maker = Callable[[str, Node], Iterator[IndexValue]]
+Part = tuple[str, Closure, Maker]
+
+
+@lru_cache(maxsize=256)
+def _plan(resource_type: str) -> tuple[tuple[str, Closure, Maker, tuple[Part, ...]], ...]:
+    """Compiled parameters of a type."""
+    plan = []
+    for param in search_params(resource_type).values():
+        if param.extracted:
+            parts = tuple(
+                (f"{param.name}${c.code}", compile_path(c.expression), MAKERS[c.type]) for c in param.components
+            )
+            plan.append((param.name, compile_path(param.expression), MAKERS.get(param.type, _none), parts))
+    return tuple(plan)
+
+
+def _composite(name: str, scope: Scope, found: Nodes, parts: tuple[Part, ...]) -> Iterator[IndexValue]:
+    """Rows of each group; a group in which a component has no value is left out."""
+    group = 0
+    for node in found:
+        at = Scope(scope.resource, scope.root, node, node)
+        rows = [[v for n in closure(at, [node]) for v in make(label, n)] for label, closure, make in parts]
+        if all(rows):
+            for row in rows:
+                for value in row:
+                    yield _grouped(value, group)
+            group += 1
+
+
+def _grouped(value: IndexValue, group: int) -> IndexValue:
+    return IndexValue(**{f: getattr(value, f) for f in IndexValue.__slots__ if f != "group"}, group=group)
+
+
+def _none(param: str, node: Node) -> Iterator[IndexValue]:
+    return iter(())
+
+
+# -- token ----------------------------------------------------------------------------------------------
+
+
+def _token(param: str, node: Node) -> Iterator[IndexValue]:
+    kind, value, _ = node
+    if isinstance(value, bool):
+        yield IndexValue(param, "token", code="true" if value else "false")
+    elif isinstance(value, str):
+        yield IndexValue(param, "token", code=nfc(value))
+    elif isinstance(value, int | Decimal):
+        yield IndexValue(param, "token", code=str(value))
+    elif isinstance(value, dict):
+        yield from _token_of(param, kind, value)
+
+
+def _token_of(param: str, kind: str, value: JsonObject) -> Iterator[IndexValue]:
+    if kind == "CodeableConcept":
+        for coding in value.get("coding", ()):
+            yield from _coding(param, coding)
+        if value.get("text"):
+            yield IndexValue(param, "token", text=fold(value["text"]))
+    elif kind == "Coding":
+        yield from _coding(param, value)
+    elif kind == "Identifier":
+        yield from _identifier(param, value)
+    elif kind == "ContactPoint":
+        if "value" in value:
+            yield IndexValue(param, "token", code=nfc(value["value"]))
+    elif kind in ("Quantity", "SimpleQuantity", "Money"):
+        code = value.get("code") or value.get("currency")
+        if code:
+            yield IndexValue(param, "token", system=value.get("system"), code=code)
+
+
+def _coding(param: str, coding: JsonObject) -> Iterator[IndexValue]:
+    display = coding.get("display")
+    text = fold(display) if display else None
+    if "code" in coding or text:
+        yield IndexValue(param, "token", system=coding.get("system"), code=coding.get("code"), text=text)
+
+
+def _identifier(param: str, value: JsonObject) -> Iterator[IndexValue]:
+    if "value" not in value and "system" not in value:
+        return
+    kinds = value.get("type", {}).get("coding") or ({},)
+    text = fold(value.get("type", {}).get("text", "")) or None
+    for kind in kinds:
+        yield IndexValue(
+            param,
+            "token",
+            system=value.get("system"),
+            code=nfc(value["value"]) if "value" in value else None,
+            text=text,
+            type_system=kind.get("system"),
+            type_code=kind.get("code"),
+        )
+
+
+# -- string and uri -------------------------------------------------------------------------------------
+
+_NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
+_ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
+
+
+def _string(param: str, node: Node) -> Iterator[IndexValue]:
+    kind, value, _ = node
+    if isinstance(value, str):
+        yield _words(param, value)
+    elif isinstance(value, dict):
+        for part in _parts(kind, value):
+            yield _words(param, part)
+
+
+def _words(param: str, value: str) -> IndexValue:
+    text = nfc(value)
+    return IndexValue(param, "string", value=text, folded=fold(text))
+
+
+def _parts(kind: str, value: JsonObject) -> Iterator[str]:
+    """Strings inside a name, an address or a concept; a name also whole, family name first."""
+    if kind == "HumanName":
+        yield from _texts(value, _NAME_PARTS)
+        whole = " ".join(_texts(value, ("family", "given")))
+        if whole and " " in whole:
+            yield whole
+    elif kind == "Address":
+        yield from _texts(value, _ADDRESS_PARTS)
+    elif kind == "CodeableConcept":
+        yield from _texts(value, ("text",))
+        for coding in value.get("coding", ()):
+            yield from _texts(coding, ("display",))
+    else:
+        yield from _texts(value, ("text", "display", "value"))
+
+
+def _texts(value: JsonObject, names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        found = value.get(name)
+        for one in found if isinstance(found, list) else (found,):
+            if isinstance(one, str):
+                yield one
+
+
+def _uri(param: str, node: Node) -> Iterator[IndexValue]:
+    if isinstance(node[1], str):
+        yield IndexValue(param, "uri", value=node[1])
+
+
+# -- reference ------------------------------------------------------------------------------------------
+
+
+def _reference(param: str, node: Node) -> Iterator[IndexValue]:
+    kind, value, _ = node
+    if isinstance(value, str):
+        yield from _literal(param, value, None, None)
+    elif kind in RESOURCE_TYPES and isinstance(value, dict):
+        if "id" in value:
+            yield IndexValue(
+                param, "reference", target_type=kind, target_id=value["id"], url=f"{kind}/{value['id']}"
+            )
+    elif isinstance(value, dict):
+        identifier = value.get("identifier", {})
+        system, code = identifier.get("system"), identifier.get("value")
+        yield from _literal(param, value.get("reference"), system, code)
+
+
+def _literal(param: str, text: str | None, system: str | None, code: str | None) -> Iterator[IndexValue]:
+    if text and text.startswith("#"):
+        text = None
+    if text is None and code is None:
+        return
+    target = split_reference(text) if text else None
+    yield IndexValue(
+        param,
+        "reference",
+        system=system,
+        code=code,
+        target_type=target[0] if target else None,
+        target_id=target[1] if target else None,
+        url=text,
+    )
+
+
+# -- date, number, quantity -----------------------------------------------------------------------------
+
+
+def _date(param: str, node: Node) -> Iterator[IndexValue]:
+    kind, value, _ = node
+    if isinstance(value, str):
+        found = date_range(value)
+        if found is not None:
+            yield IndexValue(param, "date", low=found[0], high=found[1])
+    elif kind == "Period":
+        yield from _period(param, value)
+    elif kind == "Timing":
+        for event in value.get("event", ()):
+            if event is not None:
+                yield from _date(param, ("dateTime", event, None))
+        bounds = value.get("repeat", {}).get("boundsPeriod")
+        if bounds:
+            yield from _period(param, bounds)
+
+
+def _period(param: str, value: JsonObject) -> Iterator[IndexValue]:
+    start = date_range(value["start"]) if "start" in value else None
+    end = date_range(value["end"]) if "end" in value else None
+    if start is not None or end is not None:
+        yield IndexValue(param, "date", low=start[0] if start else None, high=end[1] if end else None)
+
+
+def number_range(value: int | Decimal) -> tuple[Decimal, Decimal]:
+    """Implicit range ``[low, high)`` of a number by the digits it is written with (72.50 → 72.495 … 72.505)."""
+    number = Decimal(value)
+    exponent = number.as_tuple().exponent
+    half = _HALF.scaleb(exponent) if isinstance(exponent, int) else _HALF
+    return number - half, number + half
+
+
+def _number(param: str, node: Node) -> Iterator[IndexValue]:
+    value = node[1]
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        low, high = number_range(value)
+        yield IndexValue(param, "number", number=Decimal(value), number_low=low, number_high=high)
+
+
+def _quantity(param: str, node: Node) -> Iterator[IndexValue]:
+    kind, value, _ = node
+    if not isinstance(value, dict):
+        return
+    if kind == "Range":
+        yield from _range(param, value)
+    elif kind == "Money":
+        if "value" in value:
+            low, high = number_range(value["value"])
+            yield _amount(param, Decimal(value["value"]), low, high, {"system": _CURRENCY, "code": value.get("currency")})
+    elif "value" in value:
+        yield _compared(param, value)
+
+
+def _compared(param: str, value: JsonObject) -> IndexValue:
+    low: Decimal | None
+    high: Decimal | None
+    low, high = number_range(value["value"])
+    comparator = value.get("comparator", "")
+    if comparator.startswith("<"):
+        low, high = None, Decimal(value["value"]) if comparator == "<" else high
+    elif comparator.startswith(">"):
+        low, high = Decimal(value["value"]) if comparator == ">" else low, None
+    return _amount(param, Decimal(value["value"]), low, high, value)
+
+
+def _range(param: str, value: JsonObject) -> Iterator[IndexValue]:
+    low, high = value.get("low", {}), value.get("high", {})
+    if "value" in low or "value" in high:
+        yield _amount(
+            param,
+            None,
+            number_range(low["value"])[0] if "value" in low else None,
+            number_range(high["value"])[1] if "value" in high else None,
+            low if "value" in low else high,
+        )
+
+
+def _amount(
+    param: str, exact: Decimal | None, low: Decimal | None, high: Decimal | None, unit: JsonObject
+) -> IndexValue:
+    return IndexValue(
+        param,
+        "quantity",
+        system=unit.get("system"),
+        code=unit.get("code"),
+        unit=unit.get("unit"),
+        number=exact,
+        number_low=low,
+        number_high=high,
+    )
+
+
+MAKERS: dict[str, Maker] = {
+    "token": _token,
+    "string": _string,
+    "uri": _uri,
+    "reference": _reference,
+    "date": _date,
+    "number": _number,
+    "quantity": _quantity,
+}
