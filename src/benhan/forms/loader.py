@@ -122,7 +122,7 @@ class _Reader:
             sections=sections,
             signatures=tuple(sorted(signatures, key=lambda s: s.order)),
             rules=rules,
-            layout=PrintLayout(**data.get("print", {})),
+            layout=PrintLayout(**{**data.get("print", {}), "fresh_pages": tuple(data.get("print", {}).get("fresh_pages", ()))}),
             kind=data.get("kind", "form"),
             aliases=tuple(data.get("aliases", ())),
             edition=str(data.get("edition", data["valid_from"])),

@@ -92,7 +92,8 @@ class Computed:
 class Layout:
     """Hints: ``cols`` of the 12-column screen grid, ``print_cols`` of 12 on paper, ``lines`` for handwriting,
     ``boxes`` (squares) on paper, ``inline`` (group beside its label; a choice or code as plain text), ``weight`` of a
-    table column, ``side`` of the printed header, ``bare`` (header value without its label when filled)."""
+    table column, ``side`` of the printed header, ``bare`` (header value without its label when filled),
+    ``skip_empty`` (a filled paper leaves the row out when it is empty)."""
 
     cols: int = 12
     print_cols: int = 12
@@ -103,6 +104,7 @@ class Layout:
     weight: int | None = None
     side: str | None = None
     bare: bool = False
+    skip_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +206,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PrintLayout:
-    """How the paper looks: ``kind`` record | sheet | certificate; sizes in points."""
+    """How the paper looks: ``kind`` record | sheet | certificate; sizes in points; sections that begin a page."""
 
     kind: str = "record"
     font_size: float = 11.5
     ms_label: str | None = None
     motto: bool = False
+    fresh_pages: tuple[str, ...] = ()
     landscape: bool = False
 
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from benhan.forms.values import Default, describe_value, empty, holds
 from benhan.forms.checking import Finding, required
 from benhan.forms.model import Answers, Form, Item, Moment, Section, answerable
+from benhan.forms.print_tree import is_measures
 from benhan.forms.posting import value_text
 from benhan.forms.fhir_form import section_link_id
 
@@ -140,6 +141,10 @@ class _Page:
     def off(self, item: Item) -> bool:
         """Whether the item does not apply to the present answers."""
         return item.enabled_when is not None and not holds(item.enabled_when, self.answers)
+
+    def measures(self, item: Item) -> bool:
+        """Whether the group is a line of measurements (vital signs)."""
+        return len(item.children) > 2 and is_measures(item)
 
     def required(self, item: Item) -> bool:
         """Whether the item will be needed at some moment."""

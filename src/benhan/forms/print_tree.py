@@ -12,7 +12,7 @@ from typing import Any
 import segno
 
 from benhan.base.clock import local
-from benhan.forms.model import Form, Item, Section
+from benhan.forms.model import Form, Item, Section, answerable
 from benhan.forms.print_model import PrintContext, PrintedEntry, PrintedSignature
 from benhan.forms.values import describe_value, empty, normal, number_text
 from benhan.forms.vocabulary import CODE_LISTS
@@ -77,14 +77,15 @@ class _Tree:
 
     def section(self, section: Section) -> Iterator[Node]:
         if not section.hidden_title:
-            yield {"k": "section", "level": section.level, "number": section.number, "title": section.title}
+            yield {"k": "section", "level": section.level, "number": section.number, "title": section.title,
+                   "fresh": section.key in self.form.layout.fresh_pages}
         yield from self.blocks(section.items)
 
     def blocks(self, items: Sequence[Item], lead: str = "") -> Iterator[Node]:
         """Cells are packed into rows of twelve columns; what needs the full width stands alone."""
         row = _Row()
         for item in items:
-            if not item.layout.print:
+            if not item.layout.print or self.skipped(item):
                 continue
             alone = list(self.alone(item))
             if alone:
@@ -96,6 +97,12 @@ class _Tree:
                 cell["lead"], lead = lead, ""
             yield from row.put(cell, item.layout.print_cols)
         yield from row.flush()
+
+    def skipped(self, item: Item) -> bool:
+        """Rows that a filled paper leaves out when nothing is written in them."""
+        if self.context.blank or not item.layout.skip_empty:
+            return False
+        return all(empty(self.answers.get(i.link_id)) for i in answerable((item,)))
 
     def alone(self, item: Item) -> Iterator[Node]:
         """Blocks of an item that takes the full width; nothing when it is a cell of a row."""
@@ -117,10 +124,10 @@ class _Tree:
         if signers:
             yield self.signatures(signers)
             return
-        if _is_measures(item):
+        if is_measures(item):
             yield {"k": "frame", "label": _label(item), "rows": list(self.blocks(item.children))}
         elif item.layout.inline:
-            yield from self.blocks(item.children, _label(item))
+            yield from self.blocks(item.children, "" if item.label == item.children[0].label else _label(item))
         else:
             yield {"k": "heading", "text": _label(item)}
             yield from self.blocks(item.children)
@@ -128,7 +135,12 @@ class _Tree:
     def cell(self, item: Item) -> Node:
         """One label with its value, its boxes or its choices."""
         value = self.answers.get(item.link_id)
-        out: Node = {"label": _label(item), "strong": item.layout.weight is not None, "lines": item.layout.lines}
+        out: Node = {
+            "label": _label(item),
+            "bold": bool(item.number) and not str(item.number).isdigit(),
+            "strong": item.layout.weight is not None,
+            "lines": item.layout.lines,
+        }
         if item.type == "choice":
             return out | self.choice(item, value)
         if item.type == "boolean":
@@ -142,13 +154,13 @@ class _Tree:
         if boxes:
             return out | {"boxes": _squares(item, value, boxes)}
         unit = item.unit if item.type in ("quantity", "decimal") else None
-        return out | {"value": self.plain(item, value), "unit": unit}
+        return out | {"value": self.plain(item, value) or _by_hand(item), "unit": unit}
 
     def plain(self, item: Item, value: Any) -> str:
         if item.unit and not empty(value) and not isinstance(value, str):
             return number_text(value)
         if item.type == "datetime" and isinstance(value, str):
-            return _hour_first(describe_value(item, value))
+            return _hour_first(describe_value(item, value), short="giờ" in item.label.lower())
         return describe_value(item, value)
 
     def choice(self, item: Item, value: Any) -> Node:
@@ -205,7 +217,7 @@ class _Tree:
         if column.type == "boolean":
             return {"t": "X" if value is True else "Không" if value is False else "", "c": True}
         if column.type == "datetime" and isinstance(value, str):
-            return {"t": _hour_first(describe_value(column, value))}
+            return {"t": _hour_first(describe_value(column, value), short=True)}
         return {"t": describe_value(column, value), "c": column.type in ("integer", "decimal", "quantity")}
 
     def sheet(self, item: Item) -> Node:
@@ -285,7 +297,8 @@ def _is_pair(item: Item) -> bool:
     return len(item.children) == 2 and len(units) == 1 and all(c.type == "quantity" for c in item.children)
 
 
-def _is_measures(item: Item) -> bool:
+def is_measures(item: Item) -> bool:
+    """Whether a group holds nothing but measurements: it is one framed line."""
     return all(c.type in ("quantity", "decimal") or (c.type == "group" and _is_pair(c)) for c in item.children)
 
 
@@ -301,11 +314,20 @@ def _squares(item: Item, value: Any, number: int) -> list[str]:
     return list(text.ljust(number))
 
 
-def _hour_first(text: str) -> str:
-    """``14/03/2026 08:05`` → ``08 giờ 05 phút, ngày 14/03/2026``, as papers write it."""
+def _by_hand(item: Item) -> str:
+    """What is printed where nothing is written, so that a hand knows what goes there."""
+    if item.type == "datetime":
+        return "…… : ……, …… / …… / ……" if "giờ" in item.label.lower() else "…… giờ …… ph ngày … / … / ……"
+    return "…… / …… / ………" if item.type == "date" else ""
+
+
+def _hour_first(text: str, *, short: bool = False) -> str:
+    """``14/03/2026 08:05`` → ``08 giờ 05 ph ngày 14/03/2026`` as papers write it; short: ``08:05, 14/03/2026``."""
     day, _, time = text.partition(" ")
     hour, _, minute = time.partition(":")
-    return f"{hour} giờ {minute} phút, ngày {day}" if minute else text
+    if short and minute:
+        return f"{time}, {day}"
+    return f"{hour} giờ {minute} ph ngày {day}" if minute else text
 
 
 def _signed_cell(entry: PrintedEntry) -> Node:
