@@ -15,11 +15,11 @@ Face::
     patients_of(resource) -> frozenset[str]           all of them
     references(resource) -> list[ReferenceAt]         every Reference with its path, contained ones included
     operation_outcome(error) -> JsonObject            OperationOutcome of any BenhanError
-    capability_statement(types, interactions, params, base_url, version, date, *, …) -> JsonObject
-    date_range(text) -> (low, high) | None            half-open instants of a date of any precision (for search)
-    number_range(number) -> (low, high)               implicit range of a number by its digits (for search)
+    capability_statement(types, interactions, params, base_url, version, date, …) -> JsonObject
+    date_range(text) -> (low, high) | None            half-open instants of a date, for search
+    number_range(number) -> (low, high)               implicit range of a number, for search
     split_reference(text) -> (type, id) | None        of a literal reference, relative or absolute
-    local_request(url) -> bool                        a relative request that stays in the store (Bundle entries)
+    local_request(url) -> bool                        a relative request that stays in the store
 
 See :class:`IndexValue` for what index rows carry.
 """

@@ -243,7 +243,9 @@ class SchemaBuilder:
         if kind == "Coding":
             return {"allOf": [_ref("Coding"), coding]}
         none_fits: Json = {"properties": {"coding": {"items": {"not": {"required": ["code"], **coding}}}}}
-        return {"allOf": [_ref("CodeableConcept"), {"anyOf": [{"not": none_fits}, {"required": ["extension"]}]}]}
+        return {
+            "allOf": [_ref("CodeableConcept"), {"anyOf": [{"not": none_fits}, {"required": ["extension"]}]}]
+        }
 
 
 def _profiled(one: Json) -> str:

@@ -1,8 +1,9 @@
 """The rules of the base specification that a schema cannot say.
 
-One typed walk over a resource runs, at each element, the error-severity invariants of its type, compiled once.
-The most frequent are written out in Python (``FAST``), each with the same outcome as its FHIRPath (a test holds
-them to the compiled one); ``COVERED`` are enforced by the schema; ``SKIPPED`` are left out, with the reason.
+One typed walk over a resource runs, at each element, the error-severity invariants of its type, compiled
+once. The most frequent are written out in Python (``FAST``), each with the same outcome as its FHIRPath (a
+test holds them to the compiled one); ``COVERED`` are enforced by the schema; ``SKIPPED`` are left out, with
+the reason.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def _per_1(value: JsonObject, scope: Scope) -> bool:
     start, end = value.get("start"), value.get("end")
     if start is None or end is None:
         return True
+    if len(start) == len(end) and (len(start) <= 10 or start[19:] == end[19:]) and start <= end:
+        return True
     order = compare_dates(start, end)
     return order is None or order <= 0
 
@@ -126,16 +129,20 @@ def _holds(closure: Closure, node: Node, scope: Scope) -> bool:
     return truth(closure(at, [node])) is not False
 
 
+Entry = tuple[str, bool, str, tuple[Rule, ...], tuple[Rule, ...]]
+
+
 @lru_cache(maxsize=2048)
-def _interesting(kind: str) -> dict[str, tuple[str, bool, str]]:
-    """JSON key → (type, many, FHIRPath step) of the elements below which a rule may stand."""
-    out: dict[str, tuple[str, bool, str]] = {}
+def _interesting(kind: str) -> dict[str, Entry]:
+    """JSON key → (type, many, FHIRPath step, rules of the type, of the element), where a rule may stand."""
+    out: dict[str, Entry] = {}
     for key, (child, many) in ELEMENTS.get(kind, {}).items():
-        if child == "Resource" or child[0].islower() or not _bears_rules(child):
-            if not (child[0].islower() and _path_rules(kind, key)):
-                continue
+        own = _path_rules(kind, key)
+        if child == "Resource" or not (own or (not child[0].islower() and _bears_rules(child))):
+            continue
         choice = CHOICE_OF.get(kind, {}).get(key)
-        out[key] = (child, many, f".{choice}.ofType({child})" if choice else f".{key}")
+        step = f".{choice}.ofType({child})" if choice else f".{key}"
+        out[key] = (child, many, step, rules(child), own)
     return out
 
 
@@ -164,19 +171,21 @@ def _bears_rules(kind: str) -> bool:
 
 def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[Issue]:
     """Every broken rule of a resource that is right in structure."""
-    stack: list[tuple[str, Any, str]] = [(kind, resource, base)]
+    for key, check, human in rules(kind):
+        if not check((kind, resource, None), scope):
+            yield broken(key, base, human)
+    stack: list[tuple[str, JsonObject, str]] = [(kind, resource, base)]
     while stack:
         at, value, where = stack.pop()
-        for key, check, human in rules(at):
-            if not check((at, value, None), scope):
-                yield broken(key, where, human)
-        for name, (child, many, step) in _interesting(at).items():
-            found = value.get(name)
-            if found is None:
+        table = _interesting(at)
+        for name, found in value.items():
+            entry = table.get(name)
+            if entry is None:
                 continue
+            child, many, step, of_type, of_element = entry
             for place, one in enumerate(found) if many else ((None, found),):
                 here = where + step if place is None else f"{where}{step}[{place}]"
-                for key, check, human in _path_rules(at, name):
+                for key, check, human in of_element + of_type:
                     if not check((child, one, None), scope):
                         yield broken(key, here, human)
                 if one.__class__ is dict:
@@ -194,7 +203,8 @@ def narrative(resource: JsonObject, where: str) -> Iterator[Issue]:
     text = resource.get("text")
     if isinstance(text, dict) and isinstance(text.get("div"), str):
         for fault in faults(text["div"]):
-            yield Issue("fhir.narrative", fault, f"{where}.text.div", "unsafe or empty narrative", issue_type="value")
+            place = f"{where}.text.div"
+            yield Issue("fhir.narrative", fault, place, "unsafe or empty narrative", issue_type="value")
 
 
 _LOCAL = re.compile(r'"#([^"\s]*)"')

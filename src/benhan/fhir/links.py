@@ -15,7 +15,7 @@ _FIRST = ("patient", "subject", "beneficiary")
 
 
 def references(resource: JsonObject) -> list[ReferenceAt]:
-    """Every Reference element with its FHIRPath location, those of contained and bundled resources included."""
+    """Every Reference element with its FHIRPath location, of contained and bundled resources too."""
     kind = str(resource.get("resourceType", ""))
     out: list[ReferenceAt] = []
     _collect(resource, kind, kind, out)
@@ -97,7 +97,11 @@ def _patients(resource: JsonObject) -> list[str]:
         for found in closure(scope, [node]):
             for target in resolve(scope, found):
                 identity = target[1].get("id")
-                if target[0] == "Patient" and isinstance(identity, str) and not _contained(resource, target[1]):
+                if (
+                    target[0] == "Patient"
+                    and isinstance(identity, str)
+                    and not _contained(resource, target[1])
+                ):
                     out.append(identity)
     return out
 

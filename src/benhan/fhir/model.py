@@ -8,7 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-SearchType = Literal["token", "string", "reference", "date", "number", "quantity", "uri", "composite", "special"]
+SearchType = Literal[
+    "token", "string", "reference", "date", "number", "quantity", "uri", "composite", "special"
+]
 IndexKind = Literal["token", "string", "reference", "date", "number", "quantity", "uri"]
 
 
@@ -98,7 +100,7 @@ class ReferenceAt:
 
     ``path`` is its FHIRPath location (``Encounter.participant[0].individual``), ``target_type``/``target_id``
     are set for a literal reference ``Type/id`` or ``…/Type/id``; ``contained`` is the id after ``#``.
-    ``element`` is the very mapping inside the resource, so that a caller that owns the resource can rewrite it.
+    ``element`` is the very mapping inside the resource: a caller that owns the resource can rewrite it.
     """
 
     path: str

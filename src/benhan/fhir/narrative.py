@@ -1,8 +1,8 @@
 """Narrative: ``text.div`` must be safe XHTML.
 
-FHIR R4 admits the elements of chapters 7–11 and 15 of HTML 4.0 without forms, scripts, frames and objects. What
-is not on the list is refused, so that a page may show a stored narrative as it is. Images may only be local
-(``#id``) or ``data:image``, links ``http(s)``, ``mailto``, ``tel``, local or relative.
+FHIR R4 admits the elements of chapters 7–11 and 15 of HTML 4.0 without forms, scripts, frames and objects.
+What is not on the list is refused, so that a page may show a stored narrative as it is. Images may only be
+local (``#id``) or ``data:image``, links ``http(s)``, ``mailto``, ``tel``, local or relative.
 """
 
 from __future__ import annotations
@@ -17,20 +17,30 @@ from benhan.base.errors import BenhanError
 
 XHTML = "http://www.w3.org/1999/xhtml"
 _TAGS = frozenset(
-    "a abbr acronym address b bdo big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2"
-    " h3 h4 h5 h6 hr i img ins kbd li ol p pre q s samp small span strike strong sub sup table tbody td tfoot th"
-    " thead tr tt u ul var".split()
-)
+    {
+        "a", "abbr", "acronym", "address", "b", "bdo", "big", "blockquote", "br", "caption", "cite",
+        "code", "col", "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4",
+        "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "ol", "p", "pre", "q", "s", "samp", "small",
+        "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
+        "tt", "u", "ul", "var",
+    }
+)  # fmt: skip
 _ATTRIBUTES = frozenset(
-    "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff"
-    " charset cite class colspan compact coords dir frame headers height href hreflang hspace id lang longdesc"
-    " name noshade nowrap rel rev rowspan rules scope shape size span src start style summary tabindex title"
-    " type valign value vspace width".split()
-)
+    {
+        "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding",
+        "cellspacing", "cellvalign", "char", "charoff", "charset", "cite", "class", "colspan",
+        "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang", "hspace", "id",
+        "lang", "longdesc", "name", "noshade", "nowrap", "rel", "rev", "rowspan", "rules", "scope",
+        "shape", "size", "span", "src", "start", "style", "summary", "tabindex", "title", "type",
+        "valign", "value", "vspace", "width",
+    }
+)  # fmt: skip
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _LINK = re.compile(r"^(?:https?:|mailto:|tel:|#|/(?!/)|[^:]*$)", re.IGNORECASE)
 _IMAGE = re.compile(r"^(?:#|data:image/(?:png|jpeg|gif);base64,|[^:/][^:]*$)", re.IGNORECASE)
-_BAD_STYLE = re.compile(r"url\s*\(|expression\s*\(|javascript:|@import|behaviou?r\s*:|-moz-binding|\\", re.IGNORECASE)
+_BAD_STYLE = re.compile(
+    r"url\s*\(|expression\s*\(|javascript:|@import|behaviou?r\s*:|-moz-binding|\\", re.IGNORECASE
+)
 
 
 @lru_cache(maxsize=256)
@@ -55,7 +65,7 @@ def _entities(div: str) -> str:
 
 def _element(element: etree._Element) -> list[str]:
     if not isinstance(element.tag, str):
-        return [] if element.tag is etree.Comment else ["Bản tóm tắt có chỉ thị xử lý."]
+        return [] if isinstance(element, etree._Comment) else ["Bản tóm tắt có chỉ thị xử lý."]
     name = etree.QName(element)
     if name.namespace != XHTML or name.localname not in _TAGS:
         return [f"Bản tóm tắt có thẻ bị cấm: {name.localname[:20]}."]

@@ -127,10 +127,10 @@ class _Parser:
         return left
 
     def _type_name(self) -> str:
-        name = self._next()[1].strip("`\"")
+        name = self._next()[1].strip('`"')
         while self.peek() == ".":
             self._next()
-            name = self._next()[1].strip("`\"")
+            name = self._next()[1].strip('`"')
         return name
 
     def _primary(self) -> Tree:

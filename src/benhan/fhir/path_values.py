@@ -8,6 +8,7 @@ primitive. A collection is a list of nodes.
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -55,7 +56,9 @@ def child(node: Node, name: str) -> Nodes:
             found = extension.get(name)
             if found is None:
                 return []
-            return [("Extension", e, None) for e in found] if name == "extension" else [("string", found, None)]
+            return (
+                [("Extension", e, None) for e in found] if name == "extension" else [("string", found, None)]
+            )
         return []
     table = ELEMENTS.get(kind)
     if table is None:
@@ -140,7 +143,7 @@ def compare(a: Node, b: Node) -> int | None:
     left, right = quantity(a), quantity(b)
     if left is None or right is None or left[1] != right[1]:
         return None
-    return (left[0] > right[0]) - (left[0] < right[0])
+    return int(left[0] > right[0]) - int(left[0] < right[0])
 
 
 def compare_dates(x: str, y: str) -> int | None:
@@ -170,8 +173,6 @@ def _fields(match: re.Match[str], shift: bool) -> list[Decimal]:
     offset = _offset(match.group(7))
     if not shift or not offset or len(parts) < 5:
         return parts
-    from datetime import datetime, timedelta
-
     year, month, day, hour, minute = (int(p) for p in parts[:5])
     try:
         moved = datetime(year, month, day, hour, minute) - timedelta(minutes=offset)  # noqa: DTZ001

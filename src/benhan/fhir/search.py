@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from decimal import Decimal
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from benhan.base.text import fold, nfc
+from benhan.fhir.build_search import split_union
 from benhan.fhir.dates import date_range
 from benhan.fhir.model import Component, IndexValue, SearchParam
 from benhan.fhir.path import Closure, Scope, compile_path, split_reference
 from benhan.fhir.path_values import Node, Nodes, resource_node
-from benhan.fhir.tables import RESOURCE_TYPES, load
+from benhan.fhir.tables import CHOICES, RESOURCE_TYPES, load
 
 JsonObject = dict[str, Any]
 _CURRENCY = "urn:iso:std:iso:4217"
 _NOTHING: Mapping[str, SearchParam] = MappingProxyType({})
+_HEAD = re.compile(r"\(?[A-Z][A-Za-z]+\.([a-z][A-Za-z]*)(?![A-Za-z(])")
 _HALF = Decimal("0.5")
+_UNGROUPED: Callable[[IndexValue], tuple[Any, ...]] = attrgetter(
+    *(f.name for f in fields(IndexValue) if f.name != "group")
+)
+_fold = lru_cache(maxsize=65536)(fold)
 
 
 @lru_cache(maxsize=256)
@@ -54,7 +63,10 @@ def extract(resource: JsonObject) -> list[IndexValue]:
     scope = Scope(resource, resource, node, node)
     start = [node]
     out: dict[IndexValue, None] = {}
-    for name, closure, make, parts in _plan(node[0]):
+    present = resource.keys()
+    for name, closure, make, parts, heads in _plan(node[0]):
+        if heads and heads.isdisjoint(present):
+            continue
         found = closure(scope, start)
         if not found:
             continue
@@ -72,16 +84,33 @@ Part = tuple[str, Closure, Maker]
 
 
 @lru_cache(maxsize=256)
-def _plan(resource_type: str) -> tuple[tuple[str, Closure, Maker, tuple[Part, ...]], ...]:
-    """Compiled parameters of a type."""
+def _plan(resource_type: str) -> tuple[tuple[str, Closure, Maker, tuple[Part, ...], frozenset[str]], ...]:
+    """Compiled parameters, each with the JSON keys without which it has no value (empty: unknown)."""
     plan = []
     for param in search_params(resource_type).values():
         if param.extracted:
             parts = tuple(
-                (f"{param.name}${c.code}", compile_path(c.expression), MAKERS[c.type]) for c in param.components
+                (f"{param.name}${c.code}", compile_path(c.expression), MAKERS[c.type])
+                for c in param.components
             )
-            plan.append((param.name, compile_path(param.expression), MAKERS.get(param.type, _none), parts))
+            heads = _heads(param.expression, resource_type)
+            make = MAKERS.get(param.type, _none)
+            plan.append((param.name, compile_path(param.expression), make, parts, heads))
     return tuple(plan)
+
+
+def _heads(expression: str, resource_type: str) -> frozenset[str]:
+    """Keys at the top of a resource where the members of a union begin."""
+    out: set[str] = set()
+    for member in split_union(expression):
+        head = _HEAD.match(member)
+        if head is None:
+            return frozenset()
+        name = head.group(1)
+        keys = CHOICES.get(resource_type, {}).get(name, [name])
+        out.update(keys)
+        out.update("_" + key for key in keys)
+    return frozenset(out)
 
 
 def _composite(name: str, scope: Scope, found: Nodes, parts: tuple[Part, ...]) -> Iterator[IndexValue]:
@@ -98,7 +127,8 @@ def _composite(name: str, scope: Scope, found: Nodes, parts: tuple[Part, ...]) -
 
 
 def _grouped(value: IndexValue, group: int) -> IndexValue:
-    return IndexValue(**{f: getattr(value, f) for f in IndexValue.__slots__ if f != "group"}, group=group)
+    values: list[Any] = [*_UNGROUPED(value), group]
+    return IndexValue(*values)
 
 
 def _none(param: str, node: Node) -> Iterator[IndexValue]:
@@ -125,7 +155,7 @@ def _token_of(param: str, kind: str, value: JsonObject) -> Iterator[IndexValue]:
         for coding in value.get("coding", ()):
             yield from _coding(param, coding)
         if value.get("text"):
-            yield IndexValue(param, "token", text=fold(value["text"]))
+            yield IndexValue(param, "token", text=_fold(value["text"]))
     elif kind == "Coding":
         yield from _coding(param, value)
     elif kind == "Identifier":
@@ -141,7 +171,7 @@ def _token_of(param: str, kind: str, value: JsonObject) -> Iterator[IndexValue]:
 
 def _coding(param: str, coding: JsonObject) -> Iterator[IndexValue]:
     display = coding.get("display")
-    text = fold(display) if display else None
+    text = _fold(display) if display else None
     if "code" in coding or text:
         yield IndexValue(param, "token", system=coding.get("system"), code=coding.get("code"), text=text)
 
@@ -149,8 +179,8 @@ def _coding(param: str, coding: JsonObject) -> Iterator[IndexValue]:
 def _identifier(param: str, value: JsonObject) -> Iterator[IndexValue]:
     if "value" not in value and "system" not in value:
         return
-    kinds = value.get("type", {}).get("coding") or ({},)
-    text = fold(value.get("type", {}).get("text", "")) or None
+    kinds: list[JsonObject] = value.get("type", {}).get("coding") or [{}]
+    text = _fold(value.get("type", {}).get("text", "")) or None
     for kind in kinds:
         yield IndexValue(
             param,
@@ -180,7 +210,7 @@ def _string(param: str, node: Node) -> Iterator[IndexValue]:
 
 def _words(param: str, value: str) -> IndexValue:
     text = nfc(value)
-    return IndexValue(param, "string", value=text, folded=fold(text))
+    return IndexValue(param, "string", value=text, folded=_fold(text))
 
 
 def _parts(kind: str, value: JsonObject) -> Iterator[str]:
@@ -276,7 +306,7 @@ def _period(param: str, value: JsonObject) -> Iterator[IndexValue]:
 
 
 def number_range(value: int | Decimal) -> tuple[Decimal, Decimal]:
-    """Implicit range ``[low, high)`` of a number by the digits it is written with (72.50 → 72.495 … 72.505)."""
+    """Implicit range ``[low, high)`` of a number by its digits (72.50 → 72.495 … 72.505)."""
     number = Decimal(value)
     exponent = number.as_tuple().exponent
     half = _HALF.scaleb(exponent) if isinstance(exponent, int) else _HALF
@@ -299,7 +329,13 @@ def _quantity(param: str, node: Node) -> Iterator[IndexValue]:
     elif kind == "Money":
         if "value" in value:
             low, high = number_range(value["value"])
-            yield _amount(param, Decimal(value["value"]), low, high, {"system": _CURRENCY, "code": value.get("currency")})
+            yield _amount(
+                param,
+                Decimal(value["value"]),
+                low,
+                high,
+                {"system": _CURRENCY, "code": value.get("currency")},
+            )
     elif "value" in value:
         yield _compared(param, value)
 

@@ -30,7 +30,9 @@ def _issue(issue: Issue, default: str) -> JsonObject:
     code = issue.issue_type or default
     known = load("schema")["definitions"]["valueset:issue-type"]["enum"]
     out: JsonObject = {
-        "severity": issue.severity if issue.severity in ("fatal", "error", "warning", "information") else "error",
+        "severity": issue.severity
+        if issue.severity in ("fatal", "error", "warning", "information")
+        else "error",
         "code": code if code in known else "processing",
         "details": {"coding": [{"system": ERROR_SYSTEM, "code": issue.code}], "text": issue.text},
     }

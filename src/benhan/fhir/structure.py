@@ -114,7 +114,9 @@ def _missing(where: str, name: str) -> Issue:
 def _any_of(error: Any, root: str, base: str, where: str) -> Iterator[Issue]:
     """Either a missing primitive, or a null out of place, or the real fault of one list item."""
     branches = list(error.kind.context)
-    names = [e.kind.as_dict().get("property") for branch in branches for e in branch if e.kind.name == "required"]
+    names = [
+        e.kind.as_dict().get("property") for branch in branches for e in branch if e.kind.name == "required"
+    ]
     if len(names) == len(branches) and names[0]:
         yield _missing(f"{where}.{names[0]}", names[0])
         return
@@ -200,14 +202,26 @@ def _value(name: str, detail: dict[str, Any], kind: str, where: str) -> Issue:
         said = " hoặc ".join(_SAID.get(t, t) for t in detail.get("types", []))
         return _fault("fhir.type-wrong", f"Sai kiểu dữ liệu, cần {said}.", where, f"not {kind}", "structure")
     if name in ("minItems", "minProperties"):
-        return _fault("fhir.empty", "Phần tử rỗng: phải có nội dung hoặc bỏ hẳn.", where, "empty element", "structure")
+        return _fault(
+            "fhir.empty", "Phần tử rỗng: phải có nội dung hoặc bỏ hẳn.", where, "empty element", "structure"
+        )
     if name == "maxItems":
-        return _fault("fhir.too-many", "Phần tử lặp quá số lần cho phép.", where, "too many repetitions", "structure")
+        return _fault(
+            "fhir.too-many", "Phần tử lặp quá số lần cho phép.", where, "too many repetitions", "structure"
+        )
     if name == "pattern" and kind in _DATES:
-        return _fault("fhir.value-wrong", "Ngày giờ không đúng dạng hoặc không có thật.", where, f"not a {kind}", "value")
+        return _fault(
+            "fhir.value-wrong",
+            "Ngày giờ không đúng dạng hoặc không có thật.",
+            where,
+            f"not a {kind}",
+            "value",
+        )
     if name == "not":
         return _code(where, None)
-    return _fault("fhir.value-wrong", "Giá trị không hợp lệ.", where, f"not a valid {kind or 'value'} ({name})", "value")
+    return _fault(
+        "fhir.value-wrong", "Giá trị không hợp lệ.", where, f"not a valid {kind or 'value'} ({name})", "value"
+    )
 
 
 def _fault(code: str, text: str, where: str, diagnostics: str, issue_type: str) -> Issue:

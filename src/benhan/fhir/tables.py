@@ -46,6 +46,7 @@ UNBOUND: dict[str, str] = _MODEL["unbound"]
 """Elements whose required binding is not checked, with the reason."""
 
 
+@lru_cache(maxsize=4096)
 def ancestors(kind: str) -> tuple[str, ...]:
     """The type itself and all it specialises, nearest first."""
     out = [kind]

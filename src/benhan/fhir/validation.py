@@ -1,4 +1,4 @@
-"""``validate``: structure, nested resources, narrative, invariants, and the rules of safety, all faults at once."""
+"""``validate``: structure, nested resources, narrative, invariants, rules of safety; all faults at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def faults(resource: object) -> list[Issue]:
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
     if not isinstance(resource, dict) or not isinstance(kind, str) or kind not in RESOURCE_TYPES:
         text = "Thiếu hoặc sai loại tài nguyên (resourceType)."
-        return [Issue("fhir.type-unknown", text, "resourceType", "unknown resourceType", issue_type="structure")]
+        return [
+            Issue("fhir.type-unknown", text, "resourceType", "unknown resourceType", issue_type="structure")
+        ]
     return _faults(resource, kind, kind, resource)
 
 
@@ -59,9 +61,7 @@ def _nested(resource: JsonObject, kind: str, where: str, root: JsonObject) -> It
     if "contained" in resource and isinstance(resource["contained"], list):
         for place, one in enumerate(resource["contained"]):
             yield from _inside(one, f"{where}.contained[{place}]", root if root is not resource else resource)
-    if kind == "Bundle":
-        yield from _below(resource, kind, where)
-    elif kind == "Parameters":
+    if kind == "Bundle" or kind == "Parameters":
         yield from _below(resource, kind, where)
 
 
@@ -98,18 +98,14 @@ def _safety(resource: JsonObject, kind: str, where: str) -> Iterator[Issue]:
             url = entry.get("request", {}).get("url", "")
             if not local_request(url):
                 text = "Địa chỉ yêu cầu trong gói phải là đường dẫn tương đối của kho này."
-                yield Issue(
-                    "fhir.request-url", text, f"{where}.entry[{place}].request.url", "not a relative FHIR URL",
-                    issue_type="value",
-                )  # fmt: skip
+                here = f"{where}.entry[{place}].request.url"
+                yield Issue("fhir.request-url", text, here, "not a relative FHIR URL", issue_type="value")
     if kind == "Subscription":
         endpoint = resource.get("channel", {}).get("endpoint")
         if isinstance(endpoint, str) and not public_address(endpoint):
             text = "Địa chỉ nhận thông báo phải là https và không thuộc mạng nội bộ."
-            yield Issue(
-                "fhir.endpoint", text, f"{where}.channel.endpoint", "endpoint is not a public https address",
-                issue_type="value",
-            )  # fmt: skip
+            here = f"{where}.channel.endpoint"
+            yield Issue("fhir.endpoint", text, here, "not a public https address", issue_type="value")
 
 
 def local_request(url: str) -> bool:
