@@ -6,20 +6,30 @@ Served only by a node whose role is ``hub``. A facility is known by its token; w
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from benhan.base.errors import InvalidInput, NotFound
+from benhan.access import token_ctx
+from benhan.api.auth import client_thumbprint
+from benhan.api.guard import FHIR_JSON, Guard, correlation_of, on_benhan_error, on_http_error
+from benhan.api.oauth import oauth_routes
+from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.base.settings import Settings
 from benhan.exchange import disclosures_for, find, grant, read_report, receive, retrieve, take_report
+from benhan.gateways.bhyt import ingest as ingest_package
 from benhan.signing import Signer, TimeStamper
-from benhan.store import Repository, TenantInfo
+from benhan.store import Action, Repository, Store, SystemPolicy, TenantInfo
 
-FHIR_JSON = "application/fhir+json"
+Seal = Callable[[Repository], Awaitable[tuple[Signer, TimeStamper | None]]]
+MAX_SUBMISSION = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +40,11 @@ class Caller:
     facility: TenantInfo
 
 
-Authenticate = Callable[[Request], Awaitable[Caller]]
-SealSigner = Callable[[Repository], Awaitable[tuple[Signer, TimeStamper | None]]]
-
-
-def hub_routes(authenticate: Authenticate, seal: SealSigner) -> list[Route]:
-    """Routes of the machine door below its root."""
-    door = _Door(authenticate, seal)
-    return [
+def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
+    """The whole machine door of the hub: tokens, documents, rights, disclosures, status."""
+    door = _Door(store, seal)
+    routes = [
+        *oauth_routes(store, settings),
         Route("/mhd/", door.provide, methods=["POST"]),
         Route("/mhd/DocumentReference", door.find, methods=["GET"]),
         Route("/mhd/DocumentReference/_search", door.find, methods=["POST"]),
@@ -45,7 +52,10 @@ def hub_routes(authenticate: Authenticate, seal: SealSigner) -> list[Route]:
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
         Route("/mhd/$status", door.status, methods=["POST"]),
+        Route("/ingest/bhyt", door.ingest, methods=["POST"]),
     ]
+    handlers = {BenhanError: on_benhan_error, HTTPException: on_http_error}
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), MAX_SUBMISSION)
 
 
 def _answer(value: JsonObject, status: int = 200) -> Response:
@@ -58,19 +68,35 @@ def _requester(request: Request, facility: TenantInfo) -> str:
 
 
 class _Door:
-    def __init__(self, authenticate: Authenticate, seal: SealSigner) -> None:
-        self._authenticate = authenticate
+    def __init__(self, store: Store, seal: Seal) -> None:
+        self._store = store
         self._seal = seal
 
+    async def _caller(self, request: Request, action: Action) -> Caller:
+        """The facility of the token; its scopes must allow ``action`` on documents."""
+        kind, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise NotAuthenticated("access.bad-token", "Thẻ truy cập của máy kết nối không còn giá trị.")
+        correlation_id = correlation_of(request)
+        machine = await token_ctx(
+            self._store, bearer.strip(), client_thumbprint(request), correlation_id=correlation_id
+        )
+        machine.policy.check(machine.ctx, action, "DocumentReference", None)
+        facility = next((t for t in await self._store.tenants() if t.id == machine.client.facility), None)
+        if facility is None:
+            raise NotAllowed("exchange.no-facility", "Máy kết nối này không thuộc cơ sở nào ở trục liên thông.")
+        repo = self._store.repo(replace(machine.ctx, reader=None), SystemPolicy())
+        return Caller(repo, facility)
+
     async def provide(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.CREATE)
         raw = await request.body()
         signer, tsa = await self._seal(caller.repo)
         received = await receive(caller.repo, caller.facility, raw, signer=signer, tsa=tsa)
         return _answer({"response": received.response, "receipt": received.receipt, "duplicate": received.duplicate})
 
     async def find(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.SEARCH)
         pairs = list(request.query_params.multi_items())
         if request.method == "POST":
             form = await request.form()
@@ -86,7 +112,7 @@ class _Door:
         )
 
     async def retrieve(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.READ)
         data, content_type = await retrieve(
             caller.repo, caller.facility, request.path_params["sha256"], _requester(request, caller.facility)
         )
@@ -94,7 +120,7 @@ class _Door:
         return Response(data, media_type=content_type, headers=headers)
 
     async def grant(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.CREATE)
         body = await _json(request)
         grantee = await caller.repo.store.tenant_by_code(str(body.get("to", "")))
         if grantee is None:
@@ -112,14 +138,22 @@ class _Door:
         return _answer(made)
 
     async def disclosures(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.SEARCH)
         body = await _json(request)
         return _answer(await disclosures_for(caller.repo, caller.facility, str(body.get("after") or "")))
 
     async def status(self, request: Request) -> Response:
-        caller = await self._authenticate(request)
+        caller = await self._caller(request, Action.CREATE)
         rows = read_report(await _json(request))
         return _answer({"taken": await take_report(caller.repo, caller.facility, rows)})
+
+    async def ingest(self, request: Request) -> Response:
+        """A claim package of other software; the answer says what became of it."""
+        caller = await self._caller(request, Action.CREATE)
+        name = f"{caller.facility.code}-{correlation_of(request)}.xml"
+        result = await ingest_package(caller.repo, await request.body(), name)
+        body: JsonObject = {"status": result.status, "maLk": result.ma_lk, "reason": result.reason}
+        return _answer(body, 422 if result.status == "quarantined" else 200)
 
 
 async def _json(request: Request) -> JsonObject:

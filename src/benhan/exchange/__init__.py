@@ -9,8 +9,10 @@ from benhan.exchange.client import HubClient, Requester
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, disclosures_for, move_cursor
 from benhan.exchange.facility import (
     ask_right,
+    client_file,
     hub_client,
     identifier_of,
+    keep_client,
     province_document,
     province_history,
     register_jobs,
@@ -33,6 +35,7 @@ __all__ = [
     "Submission",
     "apply_disclosures",
     "ask_right",
+    "client_file",
     "counts",
     "cursor_of",
     "disclosures_for",
@@ -41,6 +44,7 @@ __all__ = [
     "grant",
     "hub_client",
     "identifier_of",
+    "keep_client",
     "move_cursor",
     "person_of",
     "provide_bundle",

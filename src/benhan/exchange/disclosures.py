@@ -11,6 +11,7 @@ from typing import Any
 from benhan.base.clock import fhir_instant
 from benhan.base.json_door import JsonObject
 from benhan.store import Repository, TenantInfo
+from benhan.exchange._rows import connection_of
 
 _FEED = (
     "select d.tx::text, d.seq, d.id, d.source_patient, d.reader, d.requester, d.kind, d.reason, d.act, d.documents, "
@@ -31,7 +32,7 @@ async def disclosures_for(repo: Repository, custodian: TenantInfo, after: str, l
     tx_text, _, seq = (after or START).partition(".")
     names = {t.id: t for t in await repo.store.tenants()}
     async with repo.transaction() as tx:
-        cursor = await tx.require_connection().execute(
+        cursor = await connection_of(tx).execute(
             _FEED, (repo.ctx.tenant, custodian.id, str(int(tx_text)), int(seq or 0), limit)
         )
         rows = await cursor.fetchall()
@@ -56,13 +57,13 @@ def _item(row: tuple[Any, ...], reader: TenantInfo) -> JsonObject:
 async def cursor_of(repo: Repository, name: str) -> str:
     """How far this node has read a feed."""
     async with repo.transaction() as tx:
-        row = await (await tx.require_connection().execute(_CURSOR, (repo.ctx.tenant, name))).fetchone()
+        row = await (await connection_of(tx).execute(_CURSOR, (repo.ctx.tenant, name))).fetchone()
     return row[0] if row else START
 
 
 async def move_cursor(tx: Repository, name: str, value: str) -> None:
     """Note how far a feed was read; in the transaction of what was read."""
-    await tx.require_connection().execute(_MOVE, (tx.ctx.tenant, name, value))
+    await connection_of(tx).execute(_MOVE, (tx.ctx.tenant, name, value))
 
 
 async def apply_disclosures(repo: Repository, page: JsonObject) -> int:

@@ -7,13 +7,16 @@ so a cut line loses nothing; the message is the same bytes at every try, so the 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import NotAllowed, NotFound
-from benhan.base.json_door import JsonObject, dumps
+from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.base.settings import Settings
 from benhan.catalogue import systems
 from benhan.exchange.client import HubClient, Requester
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, move_cursor
@@ -42,12 +45,26 @@ def system_repo(store: Store, tenant: UUID) -> Repository:
 
 
 async def hub_client(store: Store, tenant: UUID) -> HubClient:
-    """The client of one facility of this node; its key lies in the secrets folder, written at onboarding."""
+    """The client of one facility of this node; its number and key lie in the secrets folder since onboarding."""
     code = await _code(store, tenant)
-    key = store.settings.secrets_dir / f"hub-client-{code}.pem"
-    if not key.exists():
+    path = client_file(store.settings, code)
+    if not path.exists():
         raise NotFound("exchange.not-onboarded", f"Cơ sở {code} chưa đăng ký với trục liên thông.")
-    return HubClient(store.settings, code, f"facility:{code}", key.read_bytes(), clock=store.clock)
+    known = loads(path.read_bytes())
+    return HubClient(store.settings, code, known["client_id"], known["key"].encode(), clock=store.clock)
+
+
+def client_file(settings: Settings, code: str) -> Path:
+    """Where a facility keeps its number and key at the hub; mode 0600."""
+    return settings.secrets_dir / f"hub-client-{code}.json"
+
+
+def keep_client(settings: Settings, code: str, client_id: str, key_pem: bytes) -> None:
+    """Keep a facility's number and key at the hub."""
+    settings.secrets_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = client_file(settings, code)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(dumps({"client_id": client_id, "key": key_pem.decode()}))
 
 
 async def _code(store: Store, tenant: UUID) -> str:

@@ -16,6 +16,7 @@ from benhan.base.json_door import JsonObject
 from benhan.exchange.rights import Right, person_of, right_of
 from benhan.identity import sources
 from benhan.store import Repository, Stored, SystemPolicy, TenantInfo
+from benhan.exchange._rows import connection_of
 
 _DISCLOSE = (
     "insert into exchange_disclosure (tenant, id, custodian, source_patient, patient_id, reader, requester, kind, "
@@ -104,7 +105,7 @@ async def _disclose(
         if entry.custodian is not None and entry.custodian != reader.id:
             by_custodian.setdefault(entry.custodian, []).append(entry.data["masterIdentifier"]["value"])
     async with repo.transaction() as tx:
-        connection = tx.require_connection()
+        connection = connection_of(tx)
         local = {link.source: link.source_patient_id for link in await sources(tx, patient_id)}
         for custodian, documents in by_custodian.items():
             await connection.execute(

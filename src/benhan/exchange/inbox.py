@@ -19,6 +19,7 @@ from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_prov
 from benhan.identity import link_patient
 from benhan.signing import Signer, TimeStamper, sign_cades
 from benhan.store import Repository, TenantInfo
+from benhan.exchange._rows import connection_of
 
 _FIND = "select sha256, receipt from exchange_inbox where tenant = %s and source = %s and message_id = %s"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -53,7 +54,7 @@ async def receive(
     for document in submission.documents:
         await repo.store.blobs.put(document.data)
     async with repo.transaction() as tx:
-        connection = tx.require_connection()
+        connection = connection_of(tx)
         await connection.execute(_LOCK, (f"{repo.ctx.tenant}|{source.id}|{submission.message_id}",))
         row = await (
             await connection.execute(_FIND, (repo.ctx.tenant, source.id, submission.message_id))

@@ -17,6 +17,7 @@ from benhan.base.errors import InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
 from benhan.store import Repository, TenantInfo
+from benhan.exchange._rows import connection_of
 
 GrantKind = Literal["consent", "referral", "break-glass"]
 
@@ -57,7 +58,7 @@ async def right_of(repo: Repository, patient_id: str, reader: UUID) -> Right | N
     """The strongest right ``reader`` now has to documents of other facilities about this person, or None."""
     now = repo.clock.now()
     async with repo.transaction() as tx:
-        cursor = await tx.require_connection().execute(_ACTIVE, (repo.ctx.tenant, patient_id, reader, now, now))
+        cursor = await connection_of(tx).execute(_ACTIVE, (repo.ctx.tenant, patient_id, reader, now, now))
         row = await cursor.fetchone()
     return None if row is None else Right(row[0], row[1])
 

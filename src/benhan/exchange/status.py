@@ -15,6 +15,7 @@ from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject
 from benhan.store import Repository, TenantInfo
+from benhan.exchange._rows import connection_of
 
 _PUT = (
     "insert into exchange_record_status (tenant, facility, record_key, number, state, claim, signed, opened_at, "
@@ -106,7 +107,7 @@ async def take_report(repo: Repository, facility: TenantInfo, rows: Sequence[Rec
     """Hub: keep a facility's report; an older row never overwrites a newer one."""
     now = repo.clock.now()
     async with repo.transaction() as tx:
-        cursor = tx.require_connection().cursor()
+        cursor = connection_of(tx).cursor()
         await cursor.executemany(
             _PUT,
             [
@@ -131,12 +132,12 @@ async def take_report(repo: Repository, facility: TenantInfo, rows: Sequence[Rec
 async def counts(repo: Repository) -> list[FacilityCounts]:
     """Hub: how every facility stands."""
     async with repo.transaction() as tx:
-        cursor = await tx.require_connection().execute(_COUNTS, (repo.ctx.tenant,))
+        cursor = await connection_of(tx).execute(_COUNTS, (repo.ctx.tenant,))
         return [FacilityCounts(*row) for row in await cursor.fetchall()]
 
 
 async def records_of(repo: Repository, facility: UUID, limit: int = 500) -> list[RecordStatus]:
     """Hub: the latest changed records of a facility, by number and state only."""
     async with repo.transaction() as tx:
-        cursor = await tx.require_connection().execute(_ROWS, (repo.ctx.tenant, facility, limit))
+        cursor = await connection_of(tx).execute(_ROWS, (repo.ctx.tenant, facility, limit))
         return [RecordStatus(*row) for row in await cursor.fetchall()]

@@ -1,0 +1,128 @@
+"""The wiring of a node: which app is served where, what the worker does, what must exist before either starts.
+
+This is the only place where skins, edges and rooms are joined; it holds no rule of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.types import ASGIApp
+
+from benhan.base.errors import BenhanError, ConfigurationError
+from benhan.base.settings import Settings, load
+from benhan.cli.common import open_store
+from benhan.exchange import client_file, synchronise
+from benhan.exchange import register_jobs as register_exchange
+from benhan.gateways.bhyt import register_jobs as register_bhyt
+from benhan.jobs import run_worker
+from benhan.records import closed_record_guard
+from benhan.signing import KeyStore, Signer, TimeStamper, time_stamper
+from benhan.store import Repository, Store
+from benhan.store import migrate as migrate_store
+
+log = logging.getLogger("benhan.node")
+SYNCHRONISE_EVERY_S = 5.0
+SEAL_AUDIT_EVERY_S = 30.0
+
+
+def check_addresses(settings: Settings) -> None:
+    """HTTPS for any address but this machine's own.
+
+    Raises: ``ConfigurationError`` (cli.needs-tls).
+    """
+    if not settings.local_only and not (settings.tls_cert and settings.tls_key):
+        raise ConfigurationError(
+            "cli.needs-tls",
+            f"Địa chỉ {settings.host} mở ra mạng: phải có tls_cert và tls_key (tạo bằng `benhan cert node`).",
+        )
+
+
+def configure_logging(settings: Settings) -> None:
+    """Lines to standard error; the level of the settings; libraries only when something is wrong."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("psycopg", "psycopg.pool", "procrastinate", "httpx", "httpcore", "pyhanko", "uvicorn", "fontTools"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def register_all_jobs() -> None:
+    """Every room that answers outbox topics registers them."""
+    register_bhyt()
+    register_exchange()
+
+
+async def migrate(settings: Settings) -> int:
+    """Bring the database of this installation to the present version; gives the number of steps run."""
+    return await migrate_store(settings)
+
+
+def prepare(settings: Settings) -> None:
+    """What must be done before a process serves: logging and jobs."""
+    configure_logging(settings)
+    register_all_jobs()
+
+
+def page_app() -> ASGIApp:
+    """Factory for the page server's workers: settings come from `BENHAN_CONFIG` and the environment."""
+    from benhan.web import create_app
+
+    settings = load()
+    prepare(settings)
+    return create_app(settings, guards=[closed_record_guard])
+
+
+async def seal_of(repo: Repository) -> tuple[Signer, TimeStamper | None]:
+    """The organisation's seal and time stamper of a node, for receipts."""
+    signer = await KeyStore(repo).seal_signer(repo.ctx.tenant)
+    return signer, time_stamper(repo.store.settings)
+
+
+async def serve_machines(settings: Settings) -> None:
+    """The mutual-TLS door of the hub, until the process is told to stop."""
+    from benhan.api.hub import hub_app
+    from benhan.api.machine_door import serve_machines as open_machine_door
+
+    prepare(settings)
+    async with open_store(settings) as store:
+        await open_machine_door(hub_app(store, settings, seal_of), settings)
+
+
+async def work(settings: Settings, stop: asyncio.Event) -> None:
+    """The worker of a node: outbox and jobs, sharing with the hub, sealing of the audit."""
+    async with open_store(settings) as store:
+        tasks = [
+            asyncio.create_task(run_worker(store, stop)),
+            asyncio.create_task(_every(SEAL_AUDIT_EVERY_S, stop, store, _seal_audits)),
+        ]
+        if settings.role == "facility" and settings.hub_url:
+            tasks.append(asyncio.create_task(_every(SYNCHRONISE_EVERY_S, stop, store, _synchronise_all)))
+        await stop.wait()
+        for task in tasks[1:]:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+
+
+async def _every(period_s: float, stop: asyncio.Event, store: Store, act: Callable[[Store], Awaitable[None]]) -> None:
+    while not stop.is_set():
+        try:
+            await act(store)
+        except BenhanError as error:
+            log.warning("%s", error.code)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), period_s)
+
+
+async def _synchronise_all(store: Store) -> None:
+    for info in await store.tenants():
+        if client_file(store.settings, info.code).exists():
+            await synchronise(store, info.id)
+
+
+async def _seal_audits(store: Store) -> None:
+    for info in await store.tenants():
+        await store.seal_audit(info.id)
+

@@ -1,0 +1,31 @@
+"""`benhan simulate …`: the other sides, for training and tests; strict as the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+import uvicorn
+
+from benhan.gateways.bhyt import create_simulator
+
+simulate_app = typer.Typer(help="Mô phỏng hệ thống bên ngoài, để tập huấn và thử.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(simulate_app, name="simulate")
+
+
+@simulate_app.callback()
+def group() -> None:
+    """Chỉ mở trên máy này (127.0.0.1)."""
+
+
+@simulate_app.command("bhyt")
+def simulate_bhyt(
+    port: int = typer.Option(8099, help="Cổng mạng."),
+    state: Path | None = typer.Option(None, help="Thư mục giữ các gói đã nhận."),
+) -> None:
+    """Cổng tiếp nhận BHYT mô phỏng: cấp mã truy cập, tra thẻ, nhận hồ sơ, từ chối có mã."""
+    uvicorn.run(create_simulator(state), host="127.0.0.1", port=port, log_level="warning")
