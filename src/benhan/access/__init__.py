@@ -1,41 +1,54 @@
 """Access: who may do what. Accounts, roles, sign-in, machines, grants, certificates, and the store's policy.
 
 People
-    ``create_account(repo, username, password, person, display, *, kind="staff", totp_secret=None, must_change=True)``
-    (person = ``Practitioner/<id>``; kind staff | admin | external | patient) · ``assign_role(repo, account_id, role,
-    khoa=None, valid_from=None, valid_to=None, duty=False, delegated=False, reason="")`` · ``end_role`` ·
-    ``roles_held`` · ``list_accounts`` · ``read_account`` · ``disable_account`` · ``disable_idle_accounts`` ·
-    ``change_password(repo, account_id, old, new)`` · ``reset_password`` · ``begin_totp(repo, account_id) ->
-    Enrolment(secret, uri, qr_svg)`` · ``confirm_totp(repo, account_id, code)`` · ``clear_totp`` ·
+    ``onboard(repo, username, password, display, [(role, khoa)], licence=None, person=None,
+    totp_secret=None, must_change=True) -> Onboarded(account, person, totp_secret, otpauth_uri)``:
+    Practitioner, account, seed, roles at once · ``create_account(repo, username, password, person,
+    display, *, kind="staff", totp_secret=None, must_change=True)`` (person = ``Practitioner/<id>``; kind
+    staff | admin | external | patient) · ``assign_role(repo, account_id, role, khoa=None, valid_from=None,
+    valid_to=None, duty=False, delegated=False, reason="")`` · ``end_role`` · ``roles_held`` ·
+    ``list_accounts`` · ``read_account`` · ``disable_account`` · ``disable_idle_accounts`` ·
+    ``change_password(repo, account_id, old, new)`` · ``reset_password`` · ``begin_totp(repo, account_id)
+    -> Enrolment(secret, uri, qr_svg)`` · ``confirm_totp(repo, account_id, code)`` · ``clear_totp`` ·
     ``totp_code(secret, at)``, ``new_totp_secret()`` (demo, tests) · ``override_permission``.
+
 Sign-in
-    ``await sign_in(store, tenant_code, username, password, totp) -> SessionToken(token, expires_at, csrf, pending)``
-    · ``await session_ctx(store, token, purpose="TREAT", correlation_id="") -> SignedIn(ctx, policy, account, roles,
-    csrf, expires_at, pin_until, pending, khoa)`` · ``sign_out(store, token)`` · ``unlock_pin(store, token)`` after
-    signing has checked the PIN, ``signed_in.pin_open(now)``, ``lock_pin``. ``pending`` "totp" or "password": nothing is
-    allowed but that change. The browser keeps the token in cookie ``COOKIE`` (Secure, HttpOnly, SameSite=Lax); every
-    write by cookie carries ``signed_in.csrf`` in header ``CSRF_HEADER`` or form field ``CSRF_FIELD``.
+    ``await sign_in(store, tenant_code, username, password, totp) -> SessionToken(token, expires_at,
+    csrf, pending)`` · ``await session_ctx(store, token, purpose="TREAT", correlation_id="") ->
+    SignedIn(ctx, policy, account, roles, csrf, expires_at, pin_until, pending, khoa)`` · ``sign_out(store,
+    token)`` · ``unlock_pin(store, token)`` after signing has checked the PIN, ``signed_in.pin_open(now)``,
+    ``lock_pin``. ``pending`` "totp" or "password": nothing is allowed but that change. The browser keeps
+    the token in cookie ``COOKIE`` (Secure, HttpOnly, SameSite=Lax); every write by cookie carries
+    ``signed_in.csrf`` in header ``CSRF_HEADER`` or form field ``CSRF_FIELD``.
+
 Rights
-    ``require(signed_in, "record.open", khoa="K01")`` raises ``NotAllowed``; ``may(...)`` asks. Names and titles:
-    ``permissions()``; roles: ``roles()`` (``data/*.yaml``). ``AccessPolicy.of_roles(codes, patient=None)``.
+    ``require(signed_in, "record.open", khoa="K01")`` raises ``NotAllowed``; ``may(...)`` asks. Names
+    and titles: ``permissions()`` by name; ``roles()``: tuple of ``Role(code, title, kind, khoa)``
+    (``data/*.yaml``). ``AccessPolicy.of_roles(codes, patient=None)``.
+
 Machines
-    ``register_client(repo, name, *, key_pem | jwks, thumbprints, scopes, facility=None, title="") -> MachineClient``
-    (``client_id`` = ``name@tenant-uuid``; at the hub ``facility`` = tenant uuid of the reader) ·
-    ``client_assertion(client_id, audience, key_pem, clock=…)`` · ``issue_token(store, form=…, thumbprint=…,
-    audience=audiences(settings)) -> AccessToken`` · ``token_ctx(store, bearer, cert_thumbprint) -> MachineIn(ctx,
-    policy, client, scopes)`` · ``disable_client``. A key for assertions: ``certs.create_client_key(path)`` (EC P-384).
+    ``register_client(repo, name, *, key_pem | jwks, thumbprints, scopes, facility=None, title="") ->
+    MachineClient`` (``client_id`` = ``name@tenant-uuid``; at the hub ``facility`` = tenant uuid of the
+    reader) · ``client_assertion(client_id, audience, key_pem, clock=…)`` · ``issue_token(store, form=…,
+    thumbprint=…, audience=audiences(settings)) -> AccessToken`` · ``token_ctx(store, bearer,
+    cert_thumbprint) -> MachineIn(ctx, policy, client, scopes)`` · ``disable_client``. A key for
+    assertions: ``certs.create_client_key(path)`` (EC P-384).
+
 Grants (hub)
-    ``grant_access(repo, kind, patient, grantee, until, reason) -> UUID`` · ``break_glass(repo, patient, grantee, reason,
-    until=None)`` · ``revoke_grant`` · ``active_grants(repo, patient=None, grantee=None)`` · ``open_reviews`` ·
-    ``review_break_glass``. ``patient`` is the bare id.
+    ``grant_access(repo, kind, patient, grantee, until, reason) -> UUID`` · ``break_glass(repo,
+    patient, grantee, reason, until=None)`` · ``revoke_grant`` · ``active_grants(repo, patient=None,
+    grantee=None)`` · ``open_reviews`` · ``review_break_glass``. ``patient`` is the bare id.
+
 Certificates
-    ``certs.create_ca(dir)`` · ``certs.issue_node(ca_dir, name, hosts, out) -> NodeFiles(cert, key, ca, thumbprint,
-    not_after)`` · ``certs.renew_node(ca_dir, cert)`` · ``certs.needs_renewal(cert)`` · ``certs.thumbprint(pem_or_der)``.
+    ``create_ca(dir)`` (``ca.crt``, ``ca.key``) · ``issue_node(ca_dir, name, hosts, out) ->
+    NodeFiles(cert, key, ca, thumbprint, not_after)`` (``name.crt``, ``name.key``) ·
+    ``certs.renew_node(ca_dir, cert)`` · ``certs.needs_renewal(cert)`` · ``certs.thumbprint(pem_or_der)``.
 """
 
 from benhan.access import certs
 from benhan.access.accounts import (
     Enrolment,
+    Onboarded,
     assign_role,
     begin_totp,
     change_password,
@@ -46,12 +59,14 @@ from benhan.access.accounts import (
     disable_idle_accounts,
     end_role,
     list_accounts,
+    onboard,
     override_permission,
     overrides_of,
     read_account,
     reset_password,
     roles_held,
 )
+from benhan.access.certs import create_ca, issue_node
 from benhan.access.grants import (
     Grant,
     Review,
@@ -108,6 +123,7 @@ __all__ = [
     "HeldRole",
     "MachineClient",
     "MachineIn",
+    "Onboarded",
     "Permission",
     "Review",
     "Role",
@@ -125,17 +141,20 @@ __all__ = [
     "client_assertion",
     "confirm_totp",
     "create_account",
+    "create_ca",
     "csrf_of",
     "disable_account",
     "disable_client",
     "disable_idle_accounts",
     "end_role",
     "grant_access",
+    "issue_node",
     "issue_token",
     "list_accounts",
     "lock_pin",
     "may",
     "new_totp_secret",
+    "onboard",
     "open_reviews",
     "override_permission",
     "overrides_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +14,12 @@ from benhan.access import totp
 from benhan.access._rows import one, rows, run
 from benhan.access.passwords import check_strength, hash_password, verify_password
 from benhan.access.permissions import Account, HeldRole
-from benhan.access.roles import AccountKind, PermissionScope, permissions, roles
+from benhan.access.roles import AccountKind, PermissionScope, permissions, role_table
 from benhan.access.seal import load_key, seal, unseal
 from benhan.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.text import squeeze
+from benhan.catalogue.systems import CCHN
 from benhan.store import Repository
 
 HISTORY = 10  # passwords that may not come back (TCVN 14423:2026 4.6, level 3)
@@ -25,17 +27,22 @@ HISTORY = 10  # passwords that may not come back (TCVN 14423:2026 4.6, level 3)
 _BY_ID = "select * from account where tenant = %s and id = %s"
 _LIST = "select * from account where tenant = %s order by username"
 _INSERT = (
-    "insert into account (tenant, id, username, person, display, kind, password_hash, password_at, must_change, "
+    "insert into account (tenant, id, username, person, display, kind, "
+    "password_hash, password_at, must_change, "
     "totp_sealed, totp_confirmed, created_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _REMEMBER = "insert into password_history (tenant, account, set_at, password_hash) values (%s, %s, %s, %s)"
-_HISTORY = "select password_hash from password_history where tenant = %s and account = %s order by set_at desc limit %s"
-_SET_PASSWORD = (
+_HISTORY = (
+    "select password_hash from password_history where tenant = %s and account = %s "
+    "order by set_at desc limit %s"
+)
+_RENEW = (
     "update account set password_hash = %s, password_at = %s, must_change = %s where tenant = %s and id = %s"
 )
 _END_SESSIONS = "update session set ended_at = %s where tenant = %s and account = %s and ended_at is null"
 _ROLES_NOW = (
-    "select id, role, khoa, kind, valid_from, valid_to from role_assignment where tenant = %s and account = %s "
+    "select id, role, khoa, kind, valid_from, valid_to from role_assignment where "
+    "tenant = %s and account = %s "
     "and valid_from <= %s and (valid_to is null or valid_to > %s) order by kind desc, valid_from, id"
 )
 
@@ -99,8 +106,19 @@ async def create_account(
     if totp_secret is not None:
         sealed = seal(load_key(repo.store.settings.secrets_dir), totp_secret.encode(), account.bytes)
     values = (
-        tenant, account, name, person, squeeze(display), kind, encoded, now, must_change, sealed, sealed is not None, now,
-    )  # fmt: skip
+        tenant,
+        account,
+        name,
+        person,
+        squeeze(display),
+        kind,
+        encoded,
+        now,
+        must_change,
+        sealed,
+        sealed is not None,
+        now,
+    )
     try:
         async with repo.transaction() as tx:
             await run(tx, _INSERT, values)
@@ -147,7 +165,8 @@ async def disable_idle_accounts(repo: Repository, days: int = 45) -> int:
     async with repo.transaction() as tx:
         found = await rows(
             tx,
-            "update account set status = 'disabled' where tenant = %s and status = 'active' and kind <> 'patient' "
+            "update account set status = 'disabled' where tenant = %s and status = 'active' "
+            "and kind <> 'patient' "
             "and coalesce(signed_in_at, created_at) < %s - make_interval(days => %s) returning id",
             (repo.ctx.tenant, repo.clock.now(), days),
         )
@@ -164,7 +183,8 @@ async def disable_idle_accounts(repo: Repository, days: int = 45) -> int:
 async def change_password(repo: Repository, account: UUID, old: str, new: str) -> None:
     """Change one's own password; every session of the account ends.
 
-    Raises: ``NotAllowed`` (access.bad-password), ``InvalidInput`` (access.weak-password, access.password-used).
+    Raises: ``NotAllowed`` (access.bad-password), ``InvalidInput`` (access.weak-password,
+    access.password-used).
     """
     tenant = repo.ctx.tenant
     async with repo.transaction() as tx:
@@ -193,7 +213,7 @@ async def reset_password(repo: Repository, account: UUID, new: str) -> None:
 async def _set_password(repo: Repository, account: UUID, new: str, *, must_change: bool, action: str) -> None:
     encoded, now = await hash_password(new), repo.clock.now()
     async with repo.transaction() as tx:
-        await run(tx, _SET_PASSWORD, (encoded, now, must_change, repo.ctx.tenant, account))
+        await run(tx, _RENEW, (encoded, now, must_change, repo.ctx.tenant, account))
         await run(tx, _REMEMBER, (repo.ctx.tenant, account, now, encoded))
         await run(tx, _END_SESSIONS, (now, repo.ctx.tenant, account))
         await tx.audit(action, entity=None, patient=None, detail={"account": str(account)})
@@ -202,7 +222,8 @@ async def _set_password(repo: Repository, account: UUID, new: str, *, must_chang
 async def begin_totp(repo: Repository, account: UUID, issuer: str = "Bệnh Án") -> Enrolment:
     """Draw a new TOTP seed; it counts only after `confirm_totp`.
 
-    Raises: ``Conflict`` (access.totp-enrolled) when one is already confirmed (an administrator must clear it).
+    Raises: ``Conflict`` (access.totp-enrolled) when one is already confirmed (an administrator must clear
+    it).
     """
     found = await read_account(repo, account)
     if found.totp_confirmed:
@@ -247,7 +268,9 @@ async def clear_totp(repo: Repository, account: UUID, reason: str) -> None:
 
 
 async def use_totp(tx: Repository, account: UUID, code: str) -> bool:
-    """Use up a code; False when it is wrong, too old, or used. The row is locked: of two equal tries one passes."""
+    """Use up a code; False when it is wrong, too old, or used. The row is locked: of two equal tries one
+    passes.
+    """
     row = await one(
         tx,
         "select totp_sealed, totp_last_step from account where tenant = %s and id = %s for update",
@@ -283,17 +306,18 @@ async def assign_role(
 ) -> UUID:
     """Give a role, in a khoa or (None) the whole facility, from now or ``valid_from`` until ``valid_to``.
 
-    ``duty``: a shift of the roster; ``delegated``: signing for a leader; both need an end. Nobody gives roles to
-    the own account, and an account's type limits its roles (administrators have no clinical view).
+    ``duty``: a shift of the roster; ``delegated``: signing for a leader; both need an end. Nobody gives
+    roles to the own account, and an account's type limits its roles (administrators have no clinical
+    view).
     Raises: ``InvalidInput`` (access.bad-role), ``NotAllowed`` (access.own-role), ``NotFound``.
     """
-    known = roles().get(role)
+    known = role_table().get(role)
     if known is None:
         raise InvalidInput("access.bad-role", f"Không có vai trò {role}.", expression="role")
     if repo.ctx.actor.account_id == account:
         raise NotAllowed("access.own-role", "Không được tự phân vai trò cho mình.")
     start = valid_from or repo.clock.now()
-    if (duty or delegated) and valid_to is None or (valid_to is not None and valid_to <= start):
+    if ((duty or delegated) and valid_to is None) or (valid_to is not None and valid_to <= start):
         raise InvalidInput("access.bad-role", "Thời hạn của vai trò không hợp lệ.", expression="valid_to")
     assignment = new_uuid(clock=repo.clock)
     kind = "duty" if duty else "delegated" if delegated else "standing"
@@ -307,7 +331,8 @@ async def assign_role(
             )
         await run(
             tx,
-            "insert into role_assignment (tenant, account, id, role, khoa, kind, valid_from, valid_to, granted_by, "
+            "insert into role_assignment (tenant, account, id, role, khoa, kind, valid_from, "
+            "valid_to, granted_by, "
             "reason) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 repo.ctx.tenant,
@@ -361,14 +386,15 @@ async def override_permission(
 
     Raises: ``InvalidInput`` (access.bad-permission).
     """
-    if permission not in permissions() or role not in roles() or len(reason.strip()) < 5:
+    if permission not in permissions() or role not in role_table() or len(reason.strip()) < 5:
         raise InvalidInput("access.bad-permission", "Quyền, vai trò hoặc lý do không hợp lệ.")
     async with repo.transaction() as tx:
         await run(
             tx,
             "insert into permission_override (tenant, permission, role, scope, reason, set_by, set_at) "
             "values (%s, %s, %s, %s, %s, %s, %s) on conflict (tenant, permission, role) do update set "
-            "scope = excluded.scope, reason = excluded.reason, set_by = excluded.set_by, set_at = excluded.set_at",
+            "scope = excluded.scope, reason = excluded.reason, set_by = excluded.set_by, "
+            "set_at = excluded.set_at",
             (repo.ctx.tenant, permission, role, scope, reason, repo.ctx.actor.reference, repo.clock.now()),
         )
         await tx.audit(
@@ -388,3 +414,65 @@ async def overrides_of(repo: Repository) -> dict[tuple[str, str], PermissionScop
             (repo.ctx.tenant,),
         )
     return {(r["permission"], r["role"]): r["scope"] for r in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarded:
+    """A person who can start work: account, ``Practitioner`` reference, and the seed for the authenticator
+    app.
+    """
+
+    account: Account
+    person: str
+    totp_secret: str
+    otpauth_uri: str
+
+
+async def onboard(
+    repo: Repository,
+    username: str,
+    password: str,
+    display: str,
+    held: Sequence[tuple[str, str | None]],
+    *,
+    licence: str | None = None,
+    person: str | None = None,
+    totp_secret: str | None = None,
+    must_change: bool = True,
+) -> Onboarded:
+    """Practitioner, account, TOTP seed and roles in one transaction; ``held`` = ``(role, khoa or None)``
+    pairs.
+
+    ``licence``: number of the practising licence; ``person``: an existing reference instead of a new
+    Practitioner. All roles must be of one account type, which becomes the account's.
+    Raises: ``InvalidInput`` (access.bad-role, access.bad-account, access.weak-password), ``Conflict``.
+    """
+    kinds = {role_table()[role].kind for role, _ in held if role in role_table()}
+    if len(kinds) != 1 or any(role not in role_table() for role, _ in held):
+        raise InvalidInput(
+            "access.bad-role", "Vai trò không có, hoặc thuộc hai loại tài khoản khác nhau.", expression="role"
+        )
+    secret = totp_secret or totp.new_secret()
+    async with repo.transaction() as tx:
+        if person is None:
+            practitioner: dict[str, Any] = {
+                "resourceType": "Practitioner",
+                "active": True,
+                "name": [{"text": display}],
+            }
+            if licence:
+                practitioner["identifier"] = [{"system": CCHN, "value": licence}]
+            person = f"Practitioner/{(await tx.create(practitioner)).id}"
+        account = await create_account(
+            tx,
+            username,
+            password,
+            person,
+            display,
+            kind=kinds.pop(),
+            totp_secret=secret,
+            must_change=must_change,
+        )
+        for role, khoa in held:
+            await assign_role(tx, account.id, role, khoa=khoa)
+    return Onboarded(account, person, secret, totp.uri(secret, account.username, "Bệnh Án"))

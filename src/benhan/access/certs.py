@@ -48,7 +48,7 @@ def thumbprint(cert: bytes) -> str:
 
 
 def create_ca(folder: Path, name: str = "Bệnh Án: CA nội bộ", *, clock: Clock = SYSTEM_CLOCK) -> Path:
-    """A new CA in ``folder`` (``ca.pem``, ``ca.key``); path of ``ca.pem``.
+    """A new CA in ``folder`` (``ca.crt``, ``ca.key``); path of ``ca.crt``.
 
     Raises: ``Conflict`` (access.ca-exists): a CA is never overwritten.
     """
@@ -65,8 +65,8 @@ def create_ca(folder: Path, name: str = "Bệnh Án: CA nội bộ", *, clock: C
         .sign(key, hashes.SHA256())
     )
     _write(folder / "ca.key", _key_pem(key), 0o600)
-    _write(folder / "ca.pem", cert.public_bytes(serialization.Encoding.PEM), 0o644)
-    return folder / "ca.pem"
+    _write(folder / "ca.crt", cert.public_bytes(serialization.Encoding.PEM), 0o644)
+    return folder / "ca.crt"
 
 
 def issue_node(
@@ -80,7 +80,7 @@ def issue_node(
 ) -> NodeFiles:
     """A certificate and key for a node, good as server and as client, for its host names and addresses.
 
-    Writes ``<name>.pem``, ``<name>.key`` and a copy of ``ca.pem`` into ``out``; an earlier key is replaced
+    Writes ``<name>.crt``, ``<name>.key`` and a copy of ``ca.crt`` into ``out``; an earlier key is replaced
     (renewal draws a new key; keep the old thumbprint registered until the node has switched).
     Raises: ``NotFound`` (access.no-ca), ``InvalidInput`` (access.bad-host).
     """
@@ -109,10 +109,10 @@ def issue_node(
     )
     pem = cert.public_bytes(serialization.Encoding.PEM)
     _write(out / f"{name}.key", _key_pem(key), 0o600)
-    _write(out / f"{name}.pem", pem, 0o644)
-    _write(out / "ca.pem", ca_cert.public_bytes(serialization.Encoding.PEM), 0o644)
+    _write(out / f"{name}.crt", pem, 0o644)
+    _write(out / "ca.crt", ca_cert.public_bytes(serialization.Encoding.PEM), 0o644)
     return NodeFiles(
-        out / f"{name}.pem", out / f"{name}.key", out / "ca.pem", thumbprint(pem), cert.not_valid_after_utc
+        out / f"{name}.crt", out / f"{name}.key", out / "ca.crt", thumbprint(pem), cert.not_valid_after_utc
     )
 
 
@@ -144,7 +144,7 @@ def create_client_key(path: Path) -> bytes:
 
 def _load_ca(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     try:
-        cert = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        cert = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except FileNotFoundError:
         raise NotFound("access.no-ca", f"Thư mục {folder} chưa có CA. Tạo bằng 'benhan cert ca'.") from None

@@ -1,7 +1,7 @@
 """Grants at the hub: by consent, referral or break-glass a facility may read what others keep of one patient.
 
-The table ``access_grant`` lies in the store, where row-level security asks it. Source: Luật 91/2025/QH15 Điều 26,
-Luật KCB 15/2023/QH15 Điều 69.
+The table ``access_grant`` lies in the store, where row-level security asks it. Source: Luật 91/2025/QH15
+Điều 26, Luật KCB 15/2023/QH15 Điều 69.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ KINDS = ("consent", "referral", "break-glass", "custodian")
 LEAST_REASON = 10
 LONGEST_BREAK_GLASS = timedelta(hours=24)
 REVIEW_WITHIN = timedelta(days=3)
-
-_COLUMNS = "id, patient_id, grantee, kind, valid_from, valid_to, reason, granted_by, revoked_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,8 @@ class Review:
 async def grant_access(
     repo: Repository, kind: str, patient: str, grantee: UUID, until: datetime | None, reason: str
 ) -> UUID:
-    """Open a patient's documents to a facility until an instant (None only for custodian). Who may is asked above.
+    """Open a patient's documents to a facility until an instant (None only for custodian). Who may is asked
+    above.
 
     Raises: ``InvalidInput`` (access.bad-grant).
     """
@@ -154,9 +153,8 @@ async def active_grants(
     async with repo.transaction() as tx:
         found = await rows(
             tx,
-            "select "
-            + _COLUMNS
-            + " from access_grant where tenant = %s and revoked_at is null and valid_from <= %s "
+            "select id, patient_id, grantee, kind, valid_from, valid_to, reason, granted_by, revoked_at "
+            "from access_grant where tenant = %s and revoked_at is null and valid_from <= %s "
             "and (valid_to is null or valid_to > %s) and (%s::text is null or patient_id = %s) "
             "and (%s::uuid is null or grantee = %s) order by valid_from desc, id",
             (repo.ctx.tenant, now, now, patient, patient, grantee, grantee),
@@ -169,7 +167,8 @@ async def open_reviews(repo: Repository) -> list[Review]:
     async with repo.transaction() as tx:
         found = await rows(
             tx,
-            "select grant_id, patient_id, opened_by, opened_at, due_at, reviewed_at, reviewed_by, verdict, note "
+            "select grant_id, patient_id, opened_by, opened_at, due_at, reviewed_at, "
+            "reviewed_by, verdict, note "
             "from break_glass_review where tenant = %s and reviewed_at is null order by due_at, grant_id",
             (repo.ctx.tenant,),
         )
@@ -185,12 +184,18 @@ async def review_break_glass(repo: Repository, grant: UUID, *, justified: bool, 
         row = await one(
             tx,
             "update break_glass_review set reviewed_at = %s, reviewed_by = %s, verdict = %s, note = %s "
-            "where tenant = %s and grant_id = %s and reviewed_at is null and opened_by <> %s returning patient_id",
+            "where tenant = %s and grant_id = %s and reviewed_at is null and opened_by <> %s "
+            "returning patient_id",
             (
-                repo.clock.now(), repo.ctx.actor.reference, "justified" if justified else "not-justified", note,
-                repo.ctx.tenant, grant, repo.ctx.actor.reference,
+                repo.clock.now(),
+                repo.ctx.actor.reference,
+                "justified" if justified else "not-justified",
+                note,
+                repo.ctx.tenant,
+                grant,
+                repo.ctx.actor.reference,
             ),
-        )  # fmt: skip
+        )
         if row is None:
             raise NotFound("access.no-such-review", "Không có lần mở khẩn cấp nào chờ xét mà bạn được xét.")
         await tx.audit(

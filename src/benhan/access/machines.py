@@ -1,8 +1,8 @@
 """Machines: OAuth 2 client credentials with a signed assertion, and tokens bound to the client's certificate.
 
-Source: SMART Backend Services (SMART App Launch 2.2), RFC 7523 (assertion), RFC 8705 (certificate binding). The
-assertion is signed RS384 or ES384, lives at most five minutes, names this token endpoint exactly, and serves once.
-The access token is 256 random bits, kept hashed, lives at most five minutes.
+Source: SMART Backend Services (SMART App Launch 2.2), RFC 7523 (assertion), RFC 8705 (certificate
+binding). The assertion is signed RS384 or ES384, lives at most five minutes, names this token endpoint
+exactly, and serves once. The access token is 256 random bits, kept hashed, lives at most five minutes.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ async def register_client(
 ) -> MachineClient:
     """Register (or renew) a machine of this tenant; its ``client_id`` is ``name@tenant-uuid``.
 
-    At the hub a machine must have the facility it reads for. ``thumbprints``: `certs.thumbprint` of its client
-    certificates (two while one is being renewed).
+    At the hub a machine must have the facility it reads for. ``thumbprints``: `certs.thumbprint` of its
+    client certificates (two while one is being renewed).
     Raises: ``InvalidInput`` (access.bad-client, access.bad-key).
     """
     keys = dict(jwks) if jwks is not None else {"keys": [public_jwk(key_pem or b"")]}
@@ -164,7 +164,8 @@ async def register_client(
     async with repo.transaction() as tx:
         await run(
             tx,
-            "insert into machine_client (tenant, client_id, title, jwks, thumbprints, scopes, facility, created_at) "
+            "insert into machine_client (tenant, client_id, title, jwks, thumbprints, "
+            "scopes, facility, created_at) "
             "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (tenant, client_id) do update set "
             "title = excluded.title, jwks = excluded.jwks, thumbprints = excluded.thumbprints, "
             "scopes = excluded.scopes, facility = excluded.facility, status = 'active'",
@@ -177,7 +178,7 @@ async def register_client(
                 scopes,
                 facility,
                 repo.clock.now(),
-            ),  # fmt: skip
+            ),
         )
         await tx.audit(
             "client-register", entity=None, patient=None, detail={"client": client_id, "scopes": scopes}
@@ -224,8 +225,13 @@ def client_assertion(
     jwk = public_jwk(private_key_pem)
     now = int(clock.now().timestamp())
     claims = {
-        "iss": client_id, "sub": client_id, "aud": audience, "jti": str(new_uuid()), "iat": now, "exp": now + life_s,
-    }  # fmt: skip
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "jti": str(new_uuid()),
+        "iat": now,
+        "exp": now + life_s,
+    }
     return jwt.encode(claims, private_key_pem.decode(), algorithm=jwk["alg"], headers={"kid": jwk["kid"]})
 
 
@@ -332,9 +338,16 @@ def _signed_claims(assertion: str, client: MachineClient) -> Mapping[str, Any]:
                 assertion,
                 key,
                 algorithms=[key.algorithm_name],
-                options={"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False,
-                         "verify_iss": False, "verify_sub": False, "verify_jti": False},
-            )  # fmt: skip
+                options={
+                    "verify_aud": False,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                    "verify_iss": False,
+                    "verify_sub": False,
+                    "verify_jti": False,
+                },
+            )
         except jwt.exceptions.PyJWTError:
             continue
         return claims
@@ -349,7 +362,8 @@ async def _use_jti(tx: Repository, client_id: str, jti: str, exp: int) -> bool:
     return bool(
         await run(
             tx,
-            "insert into used_jti (tenant, client_id, jti_sha256, expires_at) values (%s, %s, %s, to_timestamp(%s)) "
+            "insert into used_jti (tenant, client_id, jti_sha256, expires_at) values (%s, "
+            "%s, %s, to_timestamp(%s)) "
             "on conflict do nothing",
             (tenant, client_id, sha256(jti), exp),
         )

@@ -1,4 +1,6 @@
-"""Passwords: argon2id, checked away from the event loop; length rules of TCVN 14423:2026 (reliability reference A.9)."""
+"""Passwords: argon2id, checked away from the event loop; length rules of TCVN 14423:2026 (reliability
+reference A.9).
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,28 @@ MAX_BYTES = 256
 MIN_WITH_SECOND_FACTOR = 8
 MIN_ALONE = 14
 _COMMON = frozenset(
-    "password 12345678 123456789 1234567890 matkhau matkhau123 benhvien benhvien123 benhan123 bacsi123 qwertyui "
-    "11111111 00000000 abcd1234 admin123 iloveyou password1 password123 quangngai quangngai51".split()
+    [
+        "password",
+        "12345678",
+        "123456789",
+        "1234567890",
+        "matkhau",
+        "matkhau123",
+        "benhvien",
+        "benhvien123",
+        "benhan123",
+        "bacsi123",
+        "qwertyui",
+        "11111111",
+        "00000000",
+        "abcd1234",
+        "admin123",
+        "iloveyou",
+        "password1",
+        "password123",
+        "quangngai",
+        "quangngai51",
+    ]
 )
 
 

@@ -1,7 +1,8 @@
 """Who has signed in, and `require`: the one question before a person's act.
 
-A permission is had through a role that is valid now, in the khoa in which that role is held; the duty roster gives a
-role in further khoa for a shift only. A facility may narrow or widen a permission (`permission_override`).
+A permission is had through a role that is valid now, in the khoa in which that role is held; the duty
+roster gives a role in further khoa for a shift only. A facility may narrow or widen a permission
+(`permission_override`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A person at work: context, policy, account, roles valid now, CSRF token, PIN time, and what must come first."""
+    """A person at work: context, policy, account, roles valid now, CSRF token, PIN time, and what must come
+    first.
+    """
 
     ctx: Ctx
     policy: AccessPolicy

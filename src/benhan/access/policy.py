@@ -1,7 +1,7 @@
 """`AccessPolicy`: what the store asks on every path, made anew for each request from roles or machine scopes.
 
-Default deny. A patient reaches the own compartment only, and what lies outside looks absent. At the hub a machine's
-rows are narrowed further by row-level security (custodian ∪ grants) through ``ctx.reader``.
+Default deny. A patient reaches the own compartment only, and what lies outside looks absent. At the hub a
+machine's rows are narrowed further by row-level security (custodian ∪ grants) through ``ctx.reader``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Roles, permissions and resource rights, read once from the YAML tables of this room.
 
-Nothing here decides for a person: `permissions` and `policy` do, from these tables. What a table does not name is
-refused.
+Nothing here decides for a person: `permissions` and `policy` do, from these tables. What a table does not
+name is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LETTERS: Mapping[str, frozenset[Action]] = {
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role: code, Vietnamese title, the type of account that may hold it, and whether it belongs to a khoa."""
+    """A role: code, Vietnamese title, type of account that may hold it, and whether it belongs to a khoa."""
 
     code: str
     title: str
@@ -65,8 +65,13 @@ def _table(name: str) -> dict[str, Any]:
     return loaded
 
 
+def roles() -> tuple[Role, ...]:
+    """All roles, in the order of the table."""
+    return tuple(role_table().values())
+
+
 @cache
-def roles() -> Mapping[str, Role]:
+def role_table() -> Mapping[str, Role]:
     """All roles by code."""
     return {
         code: Role(code, r["title"], r["kind"], r["khoa"])

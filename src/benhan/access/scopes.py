@@ -1,7 +1,7 @@
 """SMART App Launch 2.2 scopes of version 2 for systems: ``system/Observation.rs``, ``system/*.cruds``.
 
-Scopes with a query (``?category=…``), of users or patients, and of version 1 (``.read``) are not granted: a scope that
-cannot be enforced is not promised.
+Scopes with a query (``?category=…``), of users or patients, and of version 1 (``.read``) are not granted:
+a scope that cannot be enforced is not promised.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def parse(scope: str) -> tuple[str, str] | None:
 
 
 def narrow(requested: str, allowed: str) -> str:
-    """The part of ``requested`` that ``allowed`` covers, as a scope string in the order requested; may be empty."""
+    """The part of ``requested`` that ``allowed`` covers, as a scope string in the order requested; may be
+    empty.
+    """
     limits = [p for p in map(parse, allowed.split()) if p is not None]
     out: list[str] = []
     for wanted in map(parse, requested.split()):
@@ -51,12 +53,15 @@ def _cut(wanted: tuple[str, str], limits: list[tuple[str, str]]) -> list[str]:
 
 @lru_cache(maxsize=256)
 def rights_of_scopes(scopes: str) -> Mapping[str, frozenset[Action]]:
-    """Resource type → actions of a granted scope string. ``*`` leaves out the access trail."""
+    """Resource type → actions of a granted scope string. No scope reaches the access trail or the plumbing
+    types.
+    """
     letters: dict[str, set[str]] = {}
+    reachable = RESOURCE_TYPES - set(groups()["trail"]) - set(groups()["plumbing"])
     for parsed in map(parse, scopes.split()):
         if parsed is None:
             continue
         kind, given = parsed
-        for name in sorted(RESOURCE_TYPES - set(groups()["trail"])) if kind == "*" else [kind]:
+        for name in reachable if kind == "*" else reachable & {kind}:
             letters.setdefault(name, set()).update(given)
     return {name: actions_of("".join(sorted(given))) for name, given in letters.items()}

@@ -1,4 +1,6 @@
-"""Seals small secrets (TOTP seeds) with AES-256-GCM under a key that lies beside the installation, not in the database."""
+"""Seals small secrets (TOTP seeds) with AES-256-GCM under a key that lies beside the installation, not in the
+database.
+"""
 
 from __future__ import annotations
 

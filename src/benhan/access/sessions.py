@@ -1,4 +1,6 @@
-"""Sign-in and sessions of people. Source: ASVS 5.0 V6, V7; TCVN 14423:2026 4.6 (second factor, lock-out, idle time)."""
+"""Sign-in and sessions of people. Source: ASVS 5.0 V6, V7; TCVN 14423:2026 4.6 (second factor, lock-out, idle
+time).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from uuid import UUID
 from benhan.access._rows import door, one, run, sha256
 from benhan.access.accounts import account_of, overrides_of, roles_held, use_totp, username_of
 from benhan.access.passwords import verify_password
-from benhan.access.permissions import Account, HeldRole, Pending, SignedIn
+from benhan.access.permissions import Account, Pending, SignedIn
 from benhan.access.policy import AccessPolicy
 from benhan.base.errors import NotAuthenticated, TooMany
 from benhan.store import Actor, Ctx, Repository, Store
@@ -25,7 +27,8 @@ FORGET_TRIES_AFTER = timedelta(days=1)
 
 _COUNT_TRY = (
     "insert into sign_in_attempt as a (tenant, name_sha256, failed, last_at) values (%s, %s, 1, %s) "
-    "on conflict (tenant, name_sha256) do update set failed = case when a.last_at < %s then 1 else a.failed + 1 end, "
+    "on conflict (tenant, name_sha256) do update set failed = case when a.last_at < "
+    "%s then 1 else a.failed + 1 end, "
     "last_at = excluded.last_at where a.locked_until is null or a.locked_until <= excluded.last_at "
     "returning failed"
 )
@@ -40,7 +43,8 @@ _OPEN = (
 _LIVE = (
     "select a.*, s.seen_at, s.expires_at, s.pin_until from session s join account a "
     "on a.tenant = s.tenant and a.id = s.account "
-    "where s.tenant = %s and s.token_sha256 = %s and s.ended_at is null and s.expires_at > %s and s.seen_at > %s "
+    "where s.tenant = %s and s.token_sha256 = %s and s.ended_at is null and "
+    "s.expires_at > %s and s.seen_at > %s "
     "and a.status = 'active'"
 )
 _SEEN = "update session set seen_at = %s where tenant = %s and token_sha256 = %s and seen_at < %s"
@@ -59,7 +63,9 @@ class SessionToken:
 
 
 def csrf_of(token: str) -> str:
-    """CSRF token of a session: derived, so it needs no storing and cannot be guessed without the session token."""
+    """CSRF token of a session: derived, so it needs no storing and cannot be guessed without the session
+    token.
+    """
     digest = hmac.new(token.encode(), b"benhan.csrf", hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:24]).decode()
 
@@ -79,9 +85,9 @@ async def sign_in(
 ) -> SessionToken:
     """Sign in with password and one-time code; a new session of random 256 bits, kept hashed.
 
-    A wrong name, password or code looks and lasts the same. After 5 failures for a name (real or not) it is locked
-    for a minute, doubling to an hour. Without an enrolled code, or with a temporary password, the session is
-    `pending` and admits only that change.
+    A wrong name, password or code looks and lasts the same. After 5 failures for a name (real or not) it
+    is locked for a minute, doubling to an hour. Without an enrolled code, or with a temporary password,
+    the session is `pending` and admits only that change.
     Raises: ``NotAuthenticated`` (access.bad-credentials), ``TooMany`` (access.locked).
     """
     info = await store.tenant_by_code(tenant_code.strip())
@@ -196,7 +202,8 @@ async def sign_out(store: Store, token: str) -> None:
 
 
 async def unlock_pin(store: Store, token: str) -> datetime:
-    """Remember for ``settings.pin_minutes`` that the signing PIN was entered rightly (signing checks it); until when.
+    """Remember for ``settings.pin_minutes`` that the signing PIN was entered rightly (signing checks it);
+    until when.
 
     Raises: ``NotAuthenticated`` (access.no-session).
     """

@@ -1,4 +1,6 @@
-"""Time-based one-time codes (RFC 6238): SHA-1, 6 digits, 30 s, the step before and after are admitted, each code once."""
+"""Time-based one-time codes (RFC 6238): SHA-1, 6 digits, 30 s, the step before and after are admitted, each
+code once.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def code_at(secret: str, at: datetime) -> str:
 
 
 def matching_step(secret: str, code: str, at: datetime, last_step: int) -> int | None:
-    """The time step whose code this is, newer than ``last_step``, within one step of ``at``; None when there is none."""
+    """The time step whose code this is, newer than ``last_step``, within one step of ``at``; None when there
+    is none.
+    """
     given = code.replace(" ", "")
     if not _CODE.fullmatch(given) or not given.isascii():
         return None

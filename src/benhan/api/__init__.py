@@ -1,0 +1,41 @@
+"""FHIR REST, OAuth token endpoint, CapabilityStatement, and the machine door. Thin: rules live below.
+
+``create_app(store, settings=None, authenticate=None) -> Starlette``: mount at ``/fhir``; serves
+``/fhir/<facility code>/…``. ``authenticate(request) -> Caller(ctx, policy)``; default: cookie or bound
+bearer token. ``create_machine_app(store, settings=None, routes=(), authenticate=None) -> Starlette``: the
+root app of the machine port: FHIR, ``/oauth/token``, ``/.well-known/smart-configuration``, ``/health`` and
+further ``routes`` (the hub's MHD: ``hub_routes(hub_authenticator(store), seal)``), every error an
+OperationOutcome. ``serve_machines(app, settings)`` serves it over mutual TLS until the process ends;
+``open_door(app, context, host, port)`` is an async context manager giving the port (tests, demo).
+``server_context(cert, key, ca)``, ``client_context(…)``, ``machine_client(base_url, cert, key, ca) ->
+httpx.AsyncClient``. ``oauth_routes(store, settings)`` for a root of one's own. ``guarded(routes,
+settings)`` puts any routes behind the same guard.
+"""
+
+from benhan.api.app import create_app, create_machine_app, guarded
+from benhan.api.auth import Authenticate, Caller, authenticator, client_thumbprint, repository
+from benhan.api.machine_door import (
+    client_context,
+    machine_client,
+    open_door,
+    serve_machines,
+    server_context,
+)
+from benhan.api.oauth import oauth_routes
+
+__all__ = [
+    "Authenticate",
+    "Caller",
+    "authenticator",
+    "client_context",
+    "client_thumbprint",
+    "create_app",
+    "create_machine_app",
+    "guarded",
+    "machine_client",
+    "oauth_routes",
+    "open_door",
+    "repository",
+    "serve_machines",
+    "server_context",
+]

@@ -1,0 +1,129 @@
+"""Writing an answer: a version with its headers, Bundles, and the content of a Binary as an attachment."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from benhan.api.asking import Preference
+from benhan.api.guard import FHIR_JSON
+from benhan.base.clock import fhir_instant
+from benhan.base.errors import NotFound
+from benhan.base.json_door import JsonObject, dumps
+from benhan.store import Stored
+
+#: Media types of Binary content that a browser may be told; all else leaves as bytes of no type.
+SAFE_TYPES = frozenset({"application/pdf", "image/png", "image/jpeg", "text/plain"})
+
+
+def http_date(at: datetime) -> str:
+    """An instant as an HTTP date."""
+    return format_datetime(at.astimezone(UTC).replace(microsecond=0), usegmt=True)
+
+
+def base_url(request: Request, public_url: str | None) -> str:
+    """Base of FHIR addresses: ``…/fhir/<facility>``, from the settings where they say it."""
+    facility = quote(str(request.path_params["facility"]), safe="")
+    root = (public_url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
+    return f"{root}{request.scope.get('root_path', '')}/{facility}"
+
+
+def version_headers(stored: Stored) -> dict[str, str]:
+    """ETag and Last-Modified of a version."""
+    return {"ETag": stored.etag, "Last-Modified": http_date(stored.at)}
+
+
+def stored_response(request: Request, stored: Stored) -> Response:
+    """One version as it is kept; 304 when the caller has it already."""
+    headers = version_headers(stored)
+    known = [t.strip() for t in request.headers.get("if-none-match", "").split(",")]
+    if stored.etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(dumps(stored.data), headers=headers, media_type=FHIR_JSON)
+
+
+def written_response(stored: Stored, status: int, base: str, prefer: Preference) -> Response:
+    """Answer to a write: by ``Prefer`` the resource, nothing, or an OperationOutcome."""
+    headers = version_headers(stored)
+    headers["Location"] = f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
+    if prefer.returns == "minimal":
+        return Response(status_code=status, headers=headers)
+    if prefer.returns == "OperationOutcome":
+        done: JsonObject = {
+            "resourceType": "OperationOutcome",
+            "issue": [{"severity": "information", "code": "informational", "details": {"text": "Đã ghi."}}],
+        }
+        return Response(dumps(done), status, headers, media_type=FHIR_JSON)
+    return Response(dumps(stored.data), status, headers, media_type=FHIR_JSON)
+
+
+def search_entry(stored: Stored, base: str, mode: str) -> JsonObject:
+    """Entry of a searchset; ``mode`` match or include."""
+    return {"fullUrl": f"{base}/{stored.reference}", "resource": stored.data, "search": {"mode": mode}}
+
+
+def history_entry(stored: Stored, base: str) -> JsonObject:
+    """Entry of one version, a deletion included."""
+    first = stored.version == 1
+    out: JsonObject = {"fullUrl": f"{base}/{stored.reference}"}
+    if not stored.deleted:
+        out["resource"] = stored.data
+    method = "DELETE" if stored.deleted else "POST" if first else "PUT"
+    out["request"] = {"method": method, "url": stored.type if first else stored.reference}
+    out["response"] = {
+        "status": "204" if stored.deleted else "201" if first else "200",
+        "etag": stored.etag,
+        "lastModified": fhir_instant(stored.at),
+    }
+    return out
+
+
+def bundle_response(
+    kind: str, entries: Sequence[JsonObject], links: Sequence[tuple[str, str]], total: int | None
+) -> Response:
+    """A Bundle; decimals keep their digits through the JSON door."""
+    bundle: JsonObject = {"resourceType": "Bundle", "type": kind}
+    if total is not None:
+        bundle["total"] = total
+    bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
+    if entries:  # FHIR knows no empty array
+        bundle["entry"] = list(entries)
+    return Response(dumps(bundle), media_type=FHIR_JSON)
+
+
+def link(base: str, path: str, params: Sequence[tuple[str, str]]) -> str:
+    """Address with parameters."""
+    return f"{base}/{path}" + (f"?{urlencode(params)}" if params else "")
+
+
+def wants_content(request: Request) -> bool:
+    """True when ``Accept`` names no FHIR or any type: the Binary's own content is wanted."""
+    accept = request.headers.get("accept", "*/*").lower()
+    return "json" not in accept and "*/*" not in accept and "_format" not in request.query_params
+
+
+def binary_content(stored: Stored) -> Response:
+    """Content of a Binary: always an attachment, never a type that a browser would run.
+
+    Raises: ``NotFound`` (api.no-content) when it has none.
+    """
+    try:
+        data = base64.b64decode(str(stored.data.get("data", "")), validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if not data:
+        raise NotFound("api.no-content", "Tài liệu này không có nội dung.")
+    declared = str(stored.data.get("contentType", "")).partition(";")[0].strip().lower()
+    kind = declared if declared in SAFE_TYPES else "application/octet-stream"
+    headers = version_headers(stored)
+    headers["Content-Disposition"] = f'attachment; filename="{stored.id}"'
+    response = Response(data, headers=headers)
+    response.headers["Content-Type"] = kind
+    return response
