@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from benhan.base.errors import ConfigurationError, NotFound
@@ -20,7 +21,7 @@ class FormIndex:
         for form in sorted(forms, key=lambda f: (f.code, f.valid_from)):
             self._editions.setdefault(form.code, []).append(form)
         for code, editions in self._editions.items():
-            for earlier, later in zip(editions, editions[1:], strict=False):
+            for earlier, later in pairwise(editions):
                 if earlier.valid_to is None or earlier.valid_to >= later.valid_from:
                     raise ConfigurationError(
                         "forms.editions-overlap", f"Hai bản của biểu mẫu {code} có thời hạn chồng nhau."

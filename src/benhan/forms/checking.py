@@ -13,14 +13,16 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from benhan.base.clock import VIETNAM, local
-from benhan.forms.values import describe_value, empty, holds, number_text
-from benhan.forms.model import MOMENTS, Form, Item, Moment, Rule
 from benhan.forms.fhir_form import is_date, is_datetime
+from benhan.forms.model import MOMENTS, Form, Item, Moment, Rule
+from benhan.forms.values import describe_value, empty, holds, number_text
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault. ``link_id`` is the item (a table cell: ``table#row.column``); an error blocks the moment asked for."""
+    """One fault. ``link_id`` is the item (a table cell: ``table#row.column``); an error blocks the moment
+    asked for.
+    """
 
     link_id: str
     severity: Literal["error", "warning"]
@@ -87,7 +89,9 @@ def _table(table: Item, rows: Any, at: Moment) -> Iterator[Finding]:
             if not empty(value):
                 yield from _each(column, name, value, row=n + 1)
             elif column.required_at is not None and due(column.required_at, at):
-                yield Finding(name, "error", f"{table.label}, dòng {n + 1}: chưa ghi {column.spoken}.", "required")
+                yield Finding(
+                    name, "error", f"{table.label}, dòng {n + 1}: chưa ghi {column.spoken}.", "required"
+                )
 
 
 def _each(item: Item, name: str, value: Any, row: int | None = None) -> Iterator[Finding]:
@@ -112,7 +116,11 @@ def _value(item: Item, value: Any) -> Iterator[Fault]:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         yield from _range(item, label, Decimal(value))
     if item.type == "code" and not value.get("code") and item.code_list == "icd10":
-        yield "warning", f"{label} “{value['text'][:60]}” chưa có mã ICD-10. Chọn mã trong danh mục.", "uncoded"
+        yield (
+            "warning",
+            f"{label} “{value['text'][:60]}” chưa có mã ICD-10. Chọn mã trong danh mục.",
+            "uncoded",
+        )
 
 
 def _unreadable(item: Item, value: Any) -> str | None:
@@ -140,14 +148,24 @@ def _range(item: Item, label: str, value: Decimal) -> Iterator[Fault]:
         return
     shown = describe_value(item, value)
     if (limits.min is not None and value < limits.min) or (limits.max is not None and value > limits.max):
-        yield "error", f"{label} {shown} nằm ngoài khoảng có thể ({_span(limits.min, limits.max)}). Sửa lại.", "range"
+        yield (
+            "error",
+            f"{label} {shown} nằm ngoài khoảng có thể ({_span(limits.min, limits.max)}). Sửa lại.",
+            "range",
+        )
     elif (limits.low is not None and value < limits.low) or (limits.high is not None and value > limits.high):
-        yield "warning", f"{label} {shown} khác thường ({_span(limits.low, limits.high)}). Xem lại.", "unusual"
+        yield (
+            "warning",
+            f"{label} {shown} khác thường ({_span(limits.low, limits.high)}). Xem lại.",
+            "unusual",
+        )
 
 
 def _span(low: Decimal | None, high: Decimal | None) -> str:
     if low is None or high is None:
-        return f"không quá {number_text(high)}" if high is not None else f"từ {number_text(low or Decimal(0))}"
+        return (
+            f"không quá {number_text(high)}" if high is not None else f"từ {number_text(low or Decimal(0))}"
+        )
     return f"{number_text(low)}–{number_text(high)}"
 
 
@@ -163,7 +181,8 @@ def _cells(form: Form, link_id: str, answers: Mapping[str, Any]) -> Iterator[tup
 
 def _order(form: Form, rule: Rule, answers: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]:
     first, then = (form.item(i) for i in rule.items)
-    early, late = answers.get(first.link_id), answers.get(then.link_id)
+    early: Any = answers.get(first.link_id)
+    late: Any = answers.get(then.link_id)
     if not _readable(early) or not _readable(late) or not _before(late, early):
         return
     text = rule.text or (
@@ -215,7 +234,9 @@ def _together(form: Form, rule: Rule, answers: Mapping[str, Any], now: datetime 
                 yield Finding(item.link_id, rule.severity, text, "together", (there[0].link_id,))
 
 
-def _not_future(form: Form, rule: Rule, answers: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]:
+def _not_future(
+    form: Form, rule: Rule, answers: Mapping[str, Any], now: datetime | None
+) -> Iterator[Finding]:
     if now is None:
         return
     moment = now.astimezone(VIETNAM).isoformat(timespec="seconds")
@@ -223,7 +244,10 @@ def _not_future(form: Form, rule: Rule, answers: Mapping[str, Any], now: datetim
         item = form.item(link_id)
         for name, value in _cells(form, link_id, answers):
             if _readable(value) and _before(moment, value):
-                text = rule.text or f"{_capital(item.spoken)} ({describe_value(item, value)}) ở sau lúc này. Xem lại."
+                text = (
+                    rule.text
+                    or f"{_capital(item.spoken)} ({describe_value(item, value)}) ở sau lúc này. Xem lại."
+                )
                 yield Finding(name, rule.severity, text, "not_future")
 
 
@@ -237,4 +261,3 @@ _RULES: Mapping[str, Callable[[Form, Rule, Mapping[str, Any], datetime | None], 
     "together": _together,
     "not_future": _not_future,
 }
-

@@ -1,4 +1,5 @@
-"""Named functions for ``computed`` items. Each takes the answers it names, in order, and gives a value or None.
+"""Named functions for ``computed`` items. Each takes the answers it names, in order, and gives a value or
+None.
 
 Functions are pure and total: an input that is missing or badly typed gives None.
 """

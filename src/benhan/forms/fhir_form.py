@@ -1,7 +1,9 @@
 """Form ↔ FHIR R4: Questionnaire (SDC style), and answer set ↔ QuestionnaireResponse.
 
-linkIds are the official keys; sections are groups with linkId ``s-<key>``; a table is a repeating group whose items
-are ``<table>.<column>``. A coded answer with a code is a ``valueCoding``, without one a ``valueString`` (open-choice).
+linkIds are the official keys; sections are groups with linkId ``s-<key>``; a table is a repeating group
+whose items
+are ``<table>.<column>``. A coded answer with a code is a ``valueCoding``, without one a ``valueString``
+(open-choice).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Any
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import Issue, RuleViolation
 from benhan.base.json_door import JsonObject
-from benhan.forms.values import empty, normal
 from benhan.forms.model import Answers, Condition, Form, Item, Section
+from benhan.forms.values import empty, normal
 from benhan.forms.vocabulary import CODE_LISTS, FACTS
 
 FORM_SYSTEM = "urn:benhan:bieu-mau"
@@ -104,7 +106,9 @@ def _item(form: Form, item: Item) -> JsonObject:
     if extensions:
         out["extension"] = extensions
     if item.extract and item.extract.code and item.extract.system:
-        out["code"] = [_clean(system=item.extract.system, code=str(item.extract.code), display=item.extract.display)]
+        out["code"] = [
+            _clean(system=item.extract.system, code=str(item.extract.code), display=item.extract.display)
+        ]
     if item.number:
         out["prefix"] = item.number
     out["text"] = item.label
@@ -148,7 +152,10 @@ def _extensions(form: Form, item: Item) -> Iterator[JsonObject]:
     if item.code_list:
         yield {"url": f"{FORM_SYSTEM}:danh-muc", "valueUri": CODE_LISTS[item.code_list].system}
     if item.computed:
-        yield {"url": f"{FORM_SYSTEM}:cong-thuc", "valueString": f"{item.computed.function}({', '.join(item.computed.of)})"}
+        yield {
+            "url": f"{FORM_SYSTEM}:cong-thuc",
+            "valueString": f"{item.computed.function}({', '.join(item.computed.of)})",
+        }
     if item.role:
         yield {"url": f"{FORM_SYSTEM}:chu-ky", "valueCode": item.role}
     if item.confidence != "high":
@@ -188,7 +195,11 @@ def _clean(**parts: Any) -> JsonObject:
 
 def blank_response(form: Form) -> JsonObject:
     """An empty QuestionnaireResponse, in progress."""
-    return {"resourceType": "QuestionnaireResponse", "questionnaire": canonical(form), "status": "in-progress"}
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "questionnaire": canonical(form),
+        "status": "in-progress",
+    }
 
 
 def response(
@@ -250,7 +261,7 @@ class _Writer:
             if children:
                 yield {"linkId": item.link_id, "text": item.label, "item": children}
             return
-        value = values.get(key or item.link_id) if item.holds_answer else None
+        value: Any = values.get(key or item.link_id) if item.holds_answer else None
         if empty(value):
             return
         if item.type == "table":

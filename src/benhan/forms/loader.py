@@ -1,6 +1,7 @@
 """YAML file → ``Form``: includes resolved, schema checked, every fault reported with file and line.
 
-A ``sections`` or ``items`` entry ``{include: common/x, omit: [...], override: {key: {...}}, insert: [...]}`` is
+A ``sections`` or ``items`` entry ``{include: common/x, omit: [...], override: {key: {...}}, insert:
+[...]}`` is
 replaced by the parts of that file, so that what the forms share is written once.
 """
 
@@ -92,7 +93,8 @@ class _Reader:
         self.stop_on_faults()
         data = self.file.data
         sections = tuple(
-            self.section(raw, file, at) for raw, file, at in self.expand(data["sections"], self.file, ("sections",))
+            self.section(raw, file, at)
+            for raw, file, at in self.expand(data["sections"], self.file, ("sections",))
         )
         signatures = [
             SignaturePlace(**raw)
@@ -122,7 +124,12 @@ class _Reader:
             sections=sections,
             signatures=tuple(sorted(signatures, key=lambda s: s.order)),
             rules=rules,
-            layout=PrintLayout(**{**data.get("print", {}), "fresh_pages": tuple(data.get("print", {}).get("fresh_pages", ()))}),
+            layout=PrintLayout(
+                **{
+                    **data.get("print", {}),
+                    "fresh_pages": tuple(data.get("print", {}).get("fresh_pages", ())),
+                }
+            ),
             kind=data.get("kind", "form"),
             aliases=tuple(data.get("aliases", ())),
             edition=str(data.get("edition", data["valid_from"])),
@@ -159,7 +166,11 @@ class _Reader:
         return None
 
     def adjust(
-        self, found: list[tuple[dict[str, Any], YamlFile, PathKey]], raw: dict[str, Any], place: Place, part: str
+        self,
+        found: list[tuple[dict[str, Any], YamlFile, PathKey]],
+        raw: dict[str, Any],
+        place: Place,
+        part: str,
     ) -> Iterator[tuple[dict[str, Any], YamlFile, PathKey]]:
         """Apply ``omit``, ``override`` and ``insert`` of an include to the parts it brought."""
         edits = _Edits(set(raw.get("omit", ())), dict(raw.get("override", {})), list(raw.get("insert", ())))
@@ -246,7 +257,9 @@ class _Reader:
         if raw is None:
             return None
         if raw["function"] not in FUNCTIONS:
-            self.fail(place, f"không có hàm '{raw['function']}'; dùng một trong: {', '.join(sorted(FUNCTIONS))}.")
+            self.fail(
+                place, f"không có hàm '{raw['function']}'; dùng một trong: {', '.join(sorted(FUNCTIONS))}."
+            )
         self.references.extend(((name, prefix + name), place) for name in raw["of"])
         return Computed(raw["function"], tuple(raw["of"]))
 

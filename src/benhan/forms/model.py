@@ -17,8 +17,10 @@ code           ``dict`` with ``code`` and/or ``text`` (both ``str``)
 table          ``list`` of ``dict[column, value]``; a column's linkId is ``<table>.<column>``
 =============  ======================================================================================
 
-An item that ``repeats`` holds a non-empty list of such values. A value that could not be read from a page stays
-the ``str`` that was typed; ``check`` says what is wrong with it. ``group``, ``display`` and ``signature`` items hold
+An item that ``repeats`` holds a non-empty list of such values. A value that could not be read from a page
+stays
+the ``str`` that was typed; ``check`` says what is wrong with it. ``group``, ``display`` and ``signature``
+items hold
 no answer.
 """
 
@@ -195,7 +197,9 @@ class SignaturePlace:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule between answers, read from the form's ``rules``. ``kind``: order, greater, together, not_future."""
+    """A rule between answers, read from the form's ``rules``. ``kind``: order, greater, together,
+    not_future.
+    """
 
     kind: str
     items: tuple[str, ...]
@@ -206,7 +210,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PrintLayout:
-    """How the paper looks: ``kind`` record | sheet | certificate; sizes in points; sections that begin a page."""
+    """How the paper looks: ``kind`` record | sheet | certificate; sizes in points; sections that begin a
+    page.
+    """
 
     kind: str = "record"
     font_size: float = 11.5

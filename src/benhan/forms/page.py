@@ -1,6 +1,7 @@
 """HTML of a form: sections as field sets on a dense grid, and the index of sections for the side panel.
 
-The templates lie in ``templates/``; classes begin with ``bf-`` and sit on Bootstrap 5. No inline style or script.
+The templates lie in ``templates/``; classes begin with ``bf-`` and sit on Bootstrap 5. No inline style or
+script.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benhan.forms.values import Default, describe_value, empty, holds
 from benhan.forms.checking import Finding, required
-from benhan.forms.model import Answers, Form, Item, Moment, Section, answerable
-from benhan.forms.print_tree import is_measures
-from benhan.forms.posting import value_text
 from benhan.forms.fhir_form import section_link_id
+from benhan.forms.model import Answers, Form, Item, Moment, Section, answerable
+from benhan.forms.posting import value_text
+from benhan.forms.print_tree import is_measures
+from benhan.forms.values import Default, describe_value, empty, holds
 
 ROOM = Path(__file__).parent
 STATIC_DIR = ROOM / "static"
@@ -70,7 +71,8 @@ def render_fields(
 ) -> Markup:
     """The sections of the form as HTML, to be put inside the page's ``<form>``.
 
-    Shape: ``defaults`` are shown in fields that have no answer, marked with their origin; they are posted like
+    Shape: ``defaults`` are shown in fields that have no answer, marked with their origin; they are posted
+    like
     typed values, so the person who saves has seen them. Each field carries ``data-link-id``.
     """
     page = _Page(form, dict(answers), list(findings), dict(defaults or {}), readonly)
@@ -89,7 +91,9 @@ def _state(section: Section, answers: Mapping[str, Any], faults: list[Finding], 
     items = [i for i in answerable(section.items) if i.enabled_when is None or holds(i.enabled_when, answers)]
     keys = {i.link_id for i in items}
     missing = tuple(
-        Missing(i.link_id, i.label) for i in items if empty(answers.get(i.link_id)) and required(i, answers, at)
+        Missing(i.link_id, i.label)
+        for i in items
+        if empty(answers.get(i.link_id)) and required(i, answers, at)
     )
     return SectionState(
         key=section.key,

@@ -1,6 +1,7 @@
 """Paper: a form and its answers → PDF/A-2b by Typst.
 
-Python makes a *print tree* (plain data, every text a value); ``layout/form.typ`` draws it. Texts reach Typst only as
+Python makes a *print tree* (plain data, every text a value); ``layout/form.typ`` draws it. Texts reach
+Typst only as
 JSON in ``sys.inputs``, never as markup, so nothing that a person types can become code.
 """
 
@@ -49,7 +50,9 @@ def _compiler() -> typst.Compiler:
     """One compiler per thread: it keeps the parsed layout and the fonts."""
     found: typst.Compiler | None = getattr(_local, "compiler", None)
     if found is None:
-        found = typst.Compiler(_LAYOUT_DIR / "form.typ", root=_LAYOUT_DIR, font_paths=_fonts(), ignore_system_fonts=True)
+        found = typst.Compiler(
+            _LAYOUT_DIR / "form.typ", root=_LAYOUT_DIR, font_paths=_fonts(), ignore_system_fonts=True
+        )
         _local.compiler = found
     return found
 
@@ -68,10 +71,12 @@ def print_form(form: Form, context: PrintContext) -> PrintResult:
         found = orjson.loads(compiler.query("<place>", field="value"))
     except typst.TypstError as error:
         detail = f"{error.message} {error.hints}"
-        raise ConfigurationError("forms.print-failed", f"Không in được {form.title}.", diagnostics=detail) from error
+        raise ConfigurationError(
+            "forms.print-failed", f"Không in được {form.title}.", diagnostics=detail
+        ) from error
     boxes = tuple(_box(p) for p in found if p["kind"] == "signature")
     pages = next(int(p["pages"]) for p in found if p["kind"] == "document")
-    return PrintResult(bytes(pdf), boxes, pages)
+    return PrintResult(pdf if isinstance(pdf, bytes) else b"", boxes, pages)
 
 
 def _box(place: Mapping[str, Any]) -> SignatureBox:

@@ -13,11 +13,13 @@ from typing import Any
 
 from benhan.base.clock import VIETNAM
 from benhan.base.text import nfc
-from benhan.forms.values import date_text, empty, normal, number_text
 from benhan.forms.model import Answers, Form, Item
+from benhan.forms.values import date_text, empty, normal, number_text
 
 _NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)?$")
-_TIME = re.compile(r"(?<![\d/.-])(\d{1,2})\s*(?::|h|g|giờ)\s*(\d{2})?(?::(\d{2}))?(?:\s*(?:ph|phút))?(?![\d/])", re.I)
+_TIME = re.compile(
+    r"(?<![\d/.-])(\d{1,2})\s*(?::|h|g|giờ)\s*(\d{2})?(?::(\d{2}))?(?:\s*(?:ph|phút))?(?![\d/])", re.I
+)
 _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 _MONTH = re.compile(r"^(\d{1,2})[/.-](\d{4})$")
 _MAX_ROWS = 500
@@ -110,7 +112,9 @@ def _read(item: Item, name: str, posted: Mapping[str, str], indices: Mapping[str
     if item.type == "table":
         numbers = range(len(item.rows)) if item.rows else indices.get(name, [])
         columns = [c for c in item.children if c.holds_answer]
-        return [{c.column: _read(c, f"{name}#{n}.{c.column}", posted, indices) for c in columns} for n in numbers]
+        return [
+            {c.column: _read(c, f"{name}#{n}.{c.column}", posted, indices) for c in columns} for n in numbers
+        ]
     if item.repeats:
         return [_one(item, f"{name}#{n}", posted) for n in indices.get(name, [])]
     return _one(item, name, posted)
@@ -176,12 +180,18 @@ def parse_date(text: str) -> str | None:
 
 
 def parse_datetime(text: str) -> str | None:
-    """``14/03/2026 08:05``, ``8 giờ 05 14/03/2026``, ``140320260805`` or ISO → ISO instant, Vietnamese offset if none."""
+    """``14/03/2026 08:05``, ``8 giờ 05 14/03/2026``, ``140320260805`` or ISO → ISO instant, Vietnamese
+    offset if none.
+    """
     if re.match(r"^\d{4}-\d{2}-\d{2}T", text):
         at = _instant(text)
         if at is None:
             return None
-        return at.isoformat(timespec="seconds") if at.tzinfo else at.replace(tzinfo=VIETNAM).isoformat(timespec="seconds")
+        return (
+            at.isoformat(timespec="seconds")
+            if at.tzinfo
+            else at.replace(tzinfo=VIETNAM).isoformat(timespec="seconds")
+        )
     packed = re.fullmatch(r"(\d{2})(\d{2})(\d{4})\s?(\d{2})(\d{2})", text)
     if packed:
         return _at(packed[1], packed[2], packed[3], packed[4], packed[5], None)
@@ -194,7 +204,9 @@ def parse_datetime(text: str) -> str | None:
 
 def _at(day: str, month: str, year: str, hour: str, minute: str | None, second: str | None) -> str | None:
     try:
-        at = datetime(int(year), int(month), int(day), int(hour), int(minute or 0), int(second or 0), tzinfo=VIETNAM)
+        at = datetime(
+            int(year), int(month), int(day), int(hour), int(minute or 0), int(second or 0), tzinfo=VIETNAM
+        )
     except ValueError:
         return None
     return at.isoformat(timespec="seconds")

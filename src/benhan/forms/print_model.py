@@ -20,7 +20,9 @@ class PrintedSignature:
 
 @dataclass(frozen=True, slots=True)
 class PrintedEntry:
-    """One row of a running sheet: ``values`` by column, who signed it and when, and a note (``ghi bổ sung``)."""
+    """One row of a running sheet: ``values`` by column, who signed it and when, and a note (``ghi bổ
+    sung``).
+    """
 
     values: Mapping[str, Any]
     signer: str | None = None
@@ -33,8 +35,10 @@ class PrintedEntry:
 class PrintContext:
     """What a paper shows besides its form.
 
-    ``header`` fills header items that have no answer of their own. ``entries`` are the rows of the first table of a
-    sheet. ``lookup_code`` is printed with a QR code of ``lookup_url`` (or of the code). ``mark`` is printed across
+    ``header`` fills header items that have no answer of their own. ``entries`` are the rows of the first
+    table of a
+    sheet. ``lookup_code`` is printed with a QR code of ``lookup_url`` (or of the code). ``mark`` is
+    printed across
     the head (``BẢN SAO``, ``CẤP LẠI``). ``blank`` draws dotted lines for writing by hand.
     """
 

@@ -1,6 +1,7 @@
 """The print tree of a form: rows of cells, long texts, tables and signature places, all as plain data.
 
-Nothing here knows Typst; ``layout/form.typ`` draws the tree. Keys are short because the tree is only passed on.
+Nothing here knows Typst; ``layout/form.typ`` draws the tree. Keys are short because the tree is only
+passed on.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class _Tree:
         if not code:
             return None
         out = io.BytesIO()
-        segno.make(self.context.lookup_url or code, error="m", micro=False).save(out, kind="svg", border=0, xmldecl=False)
+        segno.make(self.context.lookup_url or code, error="m", micro=False).save(
+            out, kind="svg", border=0, xmldecl=False
+        )
         return {"code": code, "qr": out.getvalue().decode()}
 
     def head(self) -> Node:
@@ -77,8 +80,13 @@ class _Tree:
 
     def section(self, section: Section) -> Iterator[Node]:
         if not section.hidden_title:
-            yield {"k": "section", "level": section.level, "number": section.number, "title": section.title,
-                   "fresh": section.key in self.form.layout.fresh_pages}
+            yield {
+                "k": "section",
+                "level": section.level,
+                "number": section.number,
+                "title": section.title,
+                "fresh": section.key in self.form.layout.fresh_pages,
+            }
         yield from self.blocks(section.items)
 
     def blocks(self, items: Sequence[Item], lead: str = "") -> Iterator[Node]:
@@ -127,7 +135,9 @@ class _Tree:
         if is_measures(item):
             yield {"k": "frame", "label": _label(item), "rows": list(self.blocks(item.children))}
         elif item.layout.inline:
-            yield from self.blocks(item.children, "" if item.label == item.children[0].label else _label(item))
+            yield from self.blocks(
+                item.children, "" if item.label == item.children[0].label else _label(item)
+            )
         else:
             yield {"k": "heading", "text": _label(item)}
             yield from self.blocks(item.children)
@@ -149,7 +159,9 @@ class _Tree:
             return out | self.coded(item, value)
         if item.type == "code" and isinstance(value, dict):
             icd = item.code_list == "icd10"
-            return out | {"value": describe_value(item, value) if icd else value.get("text") or value.get("code", "")}
+            return out | {
+                "value": describe_value(item, value) if icd else value.get("text") or value.get("code", "")
+            }
         boxes = item.layout.boxes
         if boxes:
             return out | {"boxes": _squares(item, value, boxes)}
@@ -180,18 +192,32 @@ class _Tree:
     def pair(self, item: Item) -> Node:
         """Blood pressure: two numbers with a stroke between them."""
         parts = [self.plain(c, self.answers.get(c.link_id)) for c in item.children]
-        return {"label": _label(item), "value": " / ".join(p or "……" for p in parts), "unit": item.children[0].unit}
+        return {
+            "label": _label(item),
+            "value": " / ".join(p or "……" for p in parts),
+            "unit": item.children[0].unit,
+        }
 
     def long(self, item: Item) -> Node:
         text = str(self.answers.get(item.link_id, ""))
-        return {"k": "long", "label": _label(item), "hint": item.hint, "paragraphs": text.split("\n") if text else [],
-                "lines": item.layout.lines}
+        hidden = self.form.layout.kind == "certificate" and bool(text)
+        return {
+            "k": "long",
+            "label": _label(item),
+            "hint": None if hidden else item.hint,
+            "paragraphs": text.split("\n") if text else [],
+            "lines": item.layout.lines,
+        }
 
     def repeated(self, item: Item) -> Iterator[Node]:
         values = self.answers.get(item.link_id) or []
         for n in range(max(len(values), item.layout.lines)):
             one = values[n] if n < len(values) else None
-            cell = self.coded(item, one) if item.type == "code" else {"value": describe_value(item, [one] if one else [])}
+            cell = (
+                self.coded(item, one)
+                if item.type == "code"
+                else {"value": describe_value(item, [one] if one else [])}
+            )
             if item.layout.inline and isinstance(one, dict):
                 cell = {"value": describe_value(item, one)}
             elif item.layout.inline:
@@ -299,14 +325,16 @@ def _is_pair(item: Item) -> bool:
 
 def is_measures(item: Item) -> bool:
     """Whether a group holds nothing but measurements: it is one framed line."""
-    return all(c.type in ("quantity", "decimal") or (c.type == "group" and _is_pair(c)) for c in item.children)
+    return all(
+        c.type in ("quantity", "decimal") or (c.type == "group" and _is_pair(c)) for c in item.children
+    )
 
 
 def _squares(item: Item, value: Any, number: int) -> list[str]:
     """One character per square; dates as ddmmyyyy with empty squares for what is not known."""
     if item.type == "date":
         day = value if isinstance(value, str) and value[:4].isdigit() else ""
-        year, month, date = (day.split("-") + ["", "", ""])[:3]
+        year, month, date = [*day.split("-"), "", "", ""][:3]
         return [*date.rjust(2), *month.rjust(2), *year.rjust(4)]
     text = number_text(value) if isinstance(value, int) else str(value or "")
     if isinstance(value, int):
@@ -322,7 +350,9 @@ def _by_hand(item: Item) -> str:
 
 
 def _hour_first(text: str, *, short: bool = False) -> str:
-    """``14/03/2026 08:05`` → ``08 giờ 05 ph ngày 14/03/2026`` as papers write it; short: ``08:05, 14/03/2026``."""
+    """``14/03/2026 08:05`` → ``08 giờ 05 ph ngày 14/03/2026`` as papers write it; short: ``08:05,
+    14/03/2026``.
+    """
     day, _, time = text.partition(" ")
     hour, _, minute = time.partition(":")
     if short and minute:

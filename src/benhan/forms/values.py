@@ -23,7 +23,9 @@ class Default:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """One answer that becomes (part of) a clinical resource. ``row`` is the table row or repetition, from 0."""
+    """One answer that becomes (part of) a clinical resource. ``row`` is the table row or repetition, from
+    0.
+    """
 
     link_id: str
     resource: str
@@ -44,7 +46,9 @@ def empty(value: Any) -> bool:
 
 
 def normal(form: Form, answers: Mapping[str, Any]) -> Answers:
-    """Answers in the form's order without empty ones and unknown keys; fixed table rows get their printed cells."""
+    """Answers in the form's order without empty ones and unknown keys; fixed table rows get their printed
+    cells.
+    """
     out: Answers = {}
     for item in form.answerable():
         value = _normal_value(item, answers.get(item.link_id))
@@ -152,7 +156,9 @@ def describe(form: Form, link_id: str, value: Any) -> str:
 
 
 def defaults(form: Form, facts: Mapping[str, Any]) -> dict[str, Default]:
-    """Proposed answers from what the record knows; ``facts`` has values in answer shape under names of ``FACTS``."""
+    """Proposed answers from what the record knows; ``facts`` has values in answer shape under names of
+    ``FACTS``.
+    """
     out: dict[str, Default] = {}
     for item in form.answerable():
         value = None if item.populate is None else _normal_value(item, facts.get(item.populate))
@@ -165,7 +171,7 @@ def extractions(form: Form, answers: Mapping[str, Any]) -> list[Extraction]:
     """Every answer that the form says becomes a clinical resource, repetitions and table cells one by one."""
     out: list[Extraction] = []
     for item in form.answerable():
-        value = answers.get(item.link_id)
+        value: Any = answers.get(item.link_id)
         if empty(value):
             continue
         if item.type == "table":

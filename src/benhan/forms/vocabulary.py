@@ -1,4 +1,6 @@
-"""The tables that form files refer to: facts for ``populate``, code lists, ranges. Data in ``data/vocabulary``."""
+"""The tables that form files refer to: facts for ``populate``, code lists, ranges. Data in
+``data/vocabulary``.
+"""
 
 from __future__ import annotations
 

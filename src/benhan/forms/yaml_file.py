@@ -1,6 +1,7 @@
 """Read a YAML file and remember the line of every key, so that a fault names its place.
 
-Keys become ``str``; dates become ISO text; a key given twice is a fault. Nothing but plain data is constructed.
+Keys become ``str``; dates become ISO text; a key given twice is a fault. Nothing but plain data is
+constructed.
 """
 
 from __future__ import annotations
@@ -50,13 +51,17 @@ def read_yaml(path: Path) -> YamlFile:
         data = None if node is None else _build(loader, node, (), lines, path)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidInput("forms.bad-file", f"{path.name}:{line}: YAML sai cú pháp: {error.problem}.") from None
+        raise InvalidInput(
+            "forms.bad-file", f"{path.name}:{line}: YAML sai cú pháp: {error.problem}."
+        ) from None
     finally:
         loader.dispose()
     return YamlFile(path, data, lines)
 
 
-def _build(loader: yaml.SafeLoader, node: yaml.Node, at: PathKey, lines: dict[PathKey, int], path: Path) -> Any:
+def _build(
+    loader: yaml.SafeLoader, node: yaml.Node, at: PathKey, lines: dict[PathKey, int], path: Path
+) -> Any:
     lines[at] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         out: dict[str, Any] = {}
@@ -70,5 +75,5 @@ def _build(loader: yaml.SafeLoader, node: yaml.Node, at: PathKey, lines: dict[Pa
         return out
     if isinstance(node, yaml.SequenceNode):
         return [_build(loader, child, (*at, i), lines, path) for i, child in enumerate(node.value)]
-    value = loader.construct_object(node)  # type: ignore[no-untyped-call]
+    value = loader.construct_object(node)
     return value.isoformat() if isinstance(value, date) else value
