@@ -36,7 +36,7 @@ _ATTRIBUTES = frozenset(
     }
 )  # fmt: skip
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-_LINK = re.compile(r"^(?:https?:|mailto:|tel:|#|/(?!/)|[^:]*$)", re.IGNORECASE)
+_LINK = re.compile(r"^(?:https?:|mailto:|tel:|#|(?![/\\]{2})[^:]*$)", re.IGNORECASE)
 _IMAGE = re.compile(r"^(?:#|data:image/(?:png|jpeg|gif);base64,|[^:/][^:]*$)", re.IGNORECASE)
 _BAD_STYLE = re.compile(
     r"url\s*\(|expression\s*\(|javascript:|@import|behaviou?r\s*:|-moz-binding|\\", re.IGNORECASE

@@ -89,6 +89,7 @@ def _below(value: Any, kind: str, where: str) -> Iterator[Issue]:
 # -- rules of safety ------------------------------------------------------------------------------------
 
 _LOCAL_NAMES = ("localhost", ".local", ".internal", ".localdomain", ".home.arpa")
+_HOST = re.compile(r"^(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*$")
 _REQUEST_PATH = re.compile(r"^/?[A-Za-z$_][A-Za-z0-9$_./-]*(?:\?[^\s#\\]*)?$|^\?[^\s#\\]*$")
 
 
@@ -123,4 +124,4 @@ def public_address(url: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_global
     except ValueError:
-        return "." in host and not host.endswith(_LOCAL_NAMES) and not re.fullmatch(r"[0-9.x]+", host)
+        return bool(_HOST.match(host)) and not host.endswith(_LOCAL_NAMES)
