@@ -31,6 +31,7 @@ from benhan.base.settings import Settings
 from benhan.store import Actor, Ctx, Repository, Store
 
 LIFE_S = 300
+LEEWAY_S = 5  # difference of clocks that is forgiven
 ALGORITHMS = ("RS384", "ES384")
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -302,19 +303,22 @@ def verify_assertion(
     """Claims of a good assertion. Raises: ``TokenRefused`` (invalid_client)."""
     claims = _signed_claims(assertion, client)
     now = clock.now().timestamp()
-    exp, iat, nbf, jti = claims.get("exp"), claims.get("iat", now), claims.get("nbf", now), claims.get("jti")
-    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (exp, iat, nbf))
+    times = [claims.get("exp"), claims.get("iat", now), claims.get("nbf", now)]
+    numbers = [t for t in times if isinstance(t, int | float) and not isinstance(t, bool)]
+    if len(numbers) != 3:
+        raise TokenRefused("invalid_client")
+    exp, iat, nbf = numbers
+    jti = claims.get("jti")
     good = (
-        numbers
-        and claims.get("iss") == client.client_id
+        claims.get("iss") == client.client_id
         and claims.get("sub") == client.client_id
         and isinstance(claims.get("aud"), str)
         and claims["aud"] in audience
         and isinstance(jti, str)
         and 8 <= len(jti) <= 200
-        and now < exp <= now + LIFE_S + 5  # seconds of clock difference forgiven in the future only
-        and iat <= now + 5
-        and nbf <= now + 5
+        and now < exp <= now + LIFE_S + LEEWAY_S
+        and iat <= now + LEEWAY_S
+        and nbf <= now + LEEWAY_S
     )
     if not good:
         raise TokenRefused("invalid_client")

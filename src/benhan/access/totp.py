@@ -21,6 +21,15 @@ def new_secret() -> str:
     return pyotp.random_base32(32)
 
 
+def is_seed(secret: str) -> bool:
+    """True for a base32 seed of at least 112 bits."""
+    try:
+        pyotp.TOTP(secret)
+    except ValueError:  # binascii.Error is one
+        return False
+    return True
+
+
 def code_at(secret: str, at: datetime) -> str:
     """The code shown at an instant; for tests and the demo's printed accounts."""
     return pyotp.TOTP(secret).at(int(at.timestamp()))
