@@ -1,0 +1,50 @@
+"""One figure: median of some runs, its unit, the limit it is held against, and their ratio."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """``ratio`` is how near the figure comes to its limit: 1 means as good as the limit, 0.5 half as good."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float
+    ratio: float
+    runs: int
+
+    def as_json(self) -> dict[str, object]:
+        """The row of ``benhan bench --json``."""
+        return asdict(self)
+
+
+def rate(name: str, unit: str, ours: Sequence[float], limit: Sequence[float]) -> Result:
+    """A figure where more is better (per second)."""
+    value, bound = statistics.median(ours), statistics.median(limit)
+    return Result(name, round(value, 1), unit, round(bound, 1), round(value / bound, 3), len(ours))
+
+
+def cost(name: str, unit: str, ours: Sequence[float], limit: Sequence[float]) -> Result:
+    """A figure where less is better (µs, ms, bytes)."""
+    value, bound = statistics.median(ours), statistics.median(limit)
+    return Result(name, round(value, 2), unit, round(bound, 2), round(bound / value, 3), len(ours))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+async def seconds_async(work: Callable[[], Awaitable[object]]) -> float:
+    """Wall time of one awaited call."""
+    began = time.perf_counter()
+    await work()
+    return time.perf_counter() - began

@@ -1,0 +1,24 @@
+"""Paper: 01/BV1 set as PDF/A against Typst alone on a page without data."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import typst
+
+from benhan.bench.measure import Result, cost, seconds
+from benhan.forms import PrintContext, get, pdf
+from benhan.store import Store
+
+RUNS = 7
+BARE = b'#set page("a4")\n#set document(title: "Khong co du lieu")\n#for n in range(4) [ #lorem(400) #pagebreak(weak: true) ]\n'
+
+
+async def pdf_bench(_: Store) -> Result:
+    """ms for an empty 01/BV1 of several pages; limit: Typst setting four pages of filler as PDF/A-2b."""
+    form = get("01/BV1", date(2026, 11, 22))
+    context = PrintContext()
+    pdf(form, context)
+    ours = [seconds(lambda: pdf(form, context)) * 1000 for _ in range(RUNS)]
+    bare = [seconds(lambda: typst.compile(BARE, pdf_standards=["a-2b"])) * 1000 for _ in range(RUNS)]
+    return cost("pdf", "ms", ours, bare)

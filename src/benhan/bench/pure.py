@@ -1,0 +1,35 @@
+"""Validation: our door and our rules against the bare parse and the bare schema run of the same resource."""
+
+from __future__ import annotations
+
+import orjson
+
+from benhan.base.json_door import dumps, loads
+from benhan.bench.material import observation
+from benhan.bench.measure import Result, cost, seconds
+from benhan.fhir import validate
+from benhan.fhir.structure import validator
+from benhan.store import Store
+
+ROUNDS, RUNS = 2000, 5
+
+
+async def validate_bench(_: Store) -> Result:
+    """µs to read and validate one 2 kB Observation; limit: `orjson.loads` of the same bytes and the schema alone."""
+    raw = dumps(observation("bench", 7))
+    schema = validator("Observation")
+
+    def ours() -> None:
+        for _ in range(ROUNDS):
+            value = loads(raw)
+            if isinstance(value, dict):
+                validate(value)
+
+    def bare() -> None:
+        for _ in range(ROUNDS):
+            schema.is_valid(orjson.loads(raw))
+
+    ours()
+    times = [(seconds(ours), seconds(bare)) for _ in range(RUNS)]
+    per = 1e6 / ROUNDS
+    return cost("validate", "µs/resource", [t[0] * per for t in times], [t[1] * per for t in times])

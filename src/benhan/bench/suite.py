@@ -1,0 +1,58 @@
+"""The benches by name, and the throw-away installation they run in."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benhan.base.errors import NotFound
+from benhan.base.settings import Settings, load
+from benhan.bench import papers, pure, storing
+from benhan.bench.measure import Result
+from benhan.store import Store, migrate
+
+Bench = Callable[[Store], Awaitable[Result]]
+
+BENCHES: dict[str, Bench] = {
+    "validate": pure.validate_bench,
+    "pdf": papers.pdf_bench,
+    "ingest": storing.ingest_bench,
+    "create": storing.create_bench,
+    "read": storing.read_bench,
+}
+
+
+@asynccontextmanager
+async def installation() -> AsyncIterator[Store]:
+    """An empty installation with its own embedded server, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="benhan-bench-") as folder:
+        settings: Settings = load(home=Path(folder), database_name="bench", pool_size=8)
+        await migrate(settings)
+        store = await Store.open(settings)
+        try:
+            yield store
+        finally:
+            await store.close()
+            await asyncio.to_thread(_stop_server, settings)
+
+
+def _stop_server(settings: Settings) -> None:
+    from benhan.store import stop_embedded
+
+    stop_embedded(settings)
+
+
+async def run(names: Sequence[str] = ()) -> AsyncIterator[Result]:
+    """Run the named benches (all when none is named), one after another.
+
+    Raises: ``NotFound`` (bench.no-such-bench).
+    """
+    unknown = [n for n in names if n not in BENCHES]
+    if unknown:
+        raise NotFound("bench.no-such-bench", f"Không có phép đo {', '.join(unknown)}. Có: {', '.join(BENCHES)}.")
+    async with installation() as store:
+        for name in names or BENCHES:
+            yield await BENCHES[name](store)
