@@ -49,7 +49,7 @@ def test_example_is_valid(path: Path) -> None:
 
 
 def test_all_types_are_compiled() -> None:
-    """The 148 codes of R4 less the two abstract ones; each has a schema that compiles and common parameters."""
+    """The 148 codes of R4 less the two abstract ones; each schema compiles and has common parameters."""
     from benhan.fhir.structure import validator
 
     assert len(fhir.RESOURCE_TYPES) == 146
@@ -85,8 +85,8 @@ def _floats(value: Any) -> Any:
 def test_search_expressions_select_what_the_oracle_selects(examples: list[dict[str, Any]]) -> None:
     """Each search expression of each example's type gives the nodes that fhirpathpy gives.
 
-    Expressions with resolve() are ours alone: the oracle would ask a server. The oracle does not know the base
-    types at the head of a path, and its ``as`` takes one item only; R4 search expressions mean ``ofType``.
+    Expressions with resolve() are ours alone: the oracle would ask a server. It does not know the base types
+    at the head of a path, and its ``as`` takes one item only; R4 search expressions mean ``ofType``.
     """
     compared = 0
     for resource in examples:
@@ -98,7 +98,11 @@ def test_search_expressions_select_what_the_oracle_selects(examples: list[dict[s
             asked = re.sub(r"\b(?:Domain)?Resource\.", resource["resourceType"] + ".", param.expression)
             asked = re.sub(r"\(([A-Z][\w.]+) as (\w+)\)", r"\1.ofType(\2)", asked)
             theirs = _plain(oracle(plain, asked, {}, models["r4"]))
-            assert sorted(set(ours)) == sorted(set(theirs)), (resource["resourceType"], name, param.expression)
+            assert sorted(set(ours)) == sorted(set(theirs)), (
+                resource["resourceType"],
+                name,
+                param.expression,
+            )
             compared += 1
     assert compared > 1500
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 from datetime import date, timedelta
@@ -17,7 +18,7 @@ from benhan import fhir
 from benhan.base import json_door, xml_door
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.fhir.narrative import faults as narrative_faults
-from benhan.fhir.validation import public_address
+from benhan.fhir.validation import faults, public_address
 
 DATA = Path(__file__).parents[1] / "data"
 CORPUS = DATA / "parser-attack-corpus"
@@ -71,7 +72,9 @@ def refused(resource: Any) -> list[tuple[str, str | None]]:
         fhir.validate(resource)
     assert caught.value.status == 400
     for issue in caught.value.issues:
-        assert issue.text[-1] in ".)" and issue.diagnostics and issue.issue_type
+        assert issue.text[-1] in ".)"
+        assert issue.diagnostics
+        assert issue.issue_type
     fhir.validate(fhir.operation_outcome(caught.value))
     return [(i.code, i.expression) for i in caught.value.issues]
 
@@ -156,15 +159,20 @@ CASES: list[tuple[str, Json, str, str]] = [
      "Observation.value.ofType(Quantity).value"),
     ("fraction as integer", _observation(valueInteger=Decimal("1.0")), "fhir.type-wrong",
      "Observation.value.ofType(integer)"),
-    ("beyond 32 bits", _observation(valueInteger=2**31), "fhir.value-wrong", "Observation.value.ofType(integer)"),
+    ("beyond 32 bits", _observation(valueInteger=2**31), "fhir.value-wrong",
+     "Observation.value.ofType(integer)"),
     ("truth as number", _patient(active=1), "fhir.type-wrong", "Patient.active"),
-    ("empty text", _patient(name=[{"family": ""}]), "fhir.value-wrong", "Patient.name[0].family"),
-    ("blank text", _patient(name=[{"family": "  \t"}]), "fhir.value-wrong", "Patient.name[0].family"),
-    ("control character", _patient(name=[{"family": "a\u0007"}]), "fhir.value-wrong", "Patient.name[0].family"),
+    ("empty text", _patient(name=[{"family": ""}]), "fhir.value-wrong",
+     "Patient.name[0].family"),
+    ("blank text", _patient(name=[{"family": "  \t"}]), "fhir.value-wrong",
+     "Patient.name[0].family"),
+    ("control character", _patient(name=[{"family": "a\u0007"}]), "fhir.value-wrong",
+     "Patient.name[0].family"),
     ("empty list", _patient(name=[]), "fhir.empty", "Patient.name"),
     ("empty object", _patient(name=[{}]), "fhir.empty", "Patient.name[0]"),
     ("null alone", _patient(name=[{"given": ["A", None]}]), "fhir.null-alone", "Patient.name[0].given[1]"),
-    ("wrong item of a list", _patient(name=[{"given": ["A", 3]}]), "fhir.type-wrong", "Patient.name[0].given[1]"),
+    ("wrong item of a list", _patient(name=[{"given": ["A", 3]}]), "fhir.type-wrong",
+     "Patient.name[0].given[1]"),
     ("null element", _patient(gender=None), "fhir.code-unknown", "Patient.gender"),
     ("extension without value", _patient(extension=[{"url": "urn:a"}]), "fhir.element-missing",
      "Patient.extension[0].value"),
@@ -180,20 +188,21 @@ CASES: list[tuple[str, Json, str, str]] = [
      "fhir.element-missing", "Patient.contained[0].status"),
     ("contained of no type", _patient(contained=[{"resourceType": "Benh", "id": "o"}]), "fhir.code-unknown",
      "Patient.contained[0].resourceType"),
-    ("contained not referred to", _patient(contained=[{"resourceType": "Organization", "id": "o", "name": "x"}]),
+    ("contained not referred to", _patient(contained=[{"resourceType": "Device", "id": "o"}]),
      "fhir.invariant.dom-3", "Patient.contained[0]"),
     ("reference to no contained", _patient(managingOrganization={"reference": "#o"}), "fhir.invariant.ref-1",
      "Patient.managingOrganization"),
-    ("period upside down", _patient(identifier=[{"value": "1", "period": {"start": "2026-02", "end": "2026-01"}}]),
+    ("period upside down", _patient(identifier=[{"period": {"start": "2026-02", "end": "2026-01"}}]),
      "fhir.invariant.per-1", "Patient.identifier[0].period"),
     ("contact without anything", _patient(contact=[{"gender": "male"}]), "fhir.invariant.pat-1",
      "Patient.contact[0]"),
     ("value and reason of absence", _observation(valueString="x", dataAbsentReason={"text": "y"}),
      "fhir.invariant.obs-6", "Observation"),
-    ("unit code without system", _observation(valueQuantity={"value": 1, "code": "mg"}), "fhir.invariant.qty-3",
-     "Observation.value.ofType(Quantity)"),
+    ("unit code without system", _observation(valueQuantity={"value": 1, "code": "mg"}),
+     "fhir.invariant.qty-3", "Observation.value.ofType(Quantity)"),
     ("resource in a bundle", {"resourceType": "Bundle", "type": "collection",
-     "entry": [{"resource": _patient(gender="nam")}]}, "fhir.code-unknown", "Bundle.entry[0].resource.gender"),
+     "entry": [{"resource": _patient(gender="nam")}]}, "fhir.code-unknown",
+     "Bundle.entry[0].resource.gender"),
     ("script in narrative", _patient(text={"status": "generated",
      "div": '<div xmlns="http://www.w3.org/1999/xhtml"><script>1</script></div>'}), "fhir.narrative",
      "Patient.text.div"),
@@ -206,7 +215,9 @@ def test_fault_is_named_at_its_place(resource: Json, code: str, where: str) -> N
     assert (code, where) in refused(resource)
 
 
-@pytest.mark.parametrize("resource", [None, [], "Patient", 1, {}, {"resourceType": 1}, {"resourceType": "Resource"}])
+@pytest.mark.parametrize(
+    "resource", [None, [], "Patient", 1, {}, {"resourceType": 1}, {"resourceType": "Resource"}]
+)
 def test_what_is_no_resource_is_refused(resource: Any) -> None:
     """No type, no validation."""
     with pytest.raises(InvalidInput) as caught:
@@ -235,8 +246,8 @@ def test_what_is_allowed_is_accepted() -> None:
     for number in ("72.50", "1E-7", "123456789.0000000001"):
         fhir.validate(_observation(valueQuantity={"value": Decimal(number)}))
     own = {"url": "urn:benhan:late-entry", "valueString": "Mất điện"}
-    fhir.validate(_patient(extension=[own], contained=[{"resourceType": "Organization", "id": "o", "name": "x"}],
-                           managingOrganization={"reference": "#o"}))  # fmt: skip
+    inside = {"resourceType": "Organization", "id": "o", "name": "x"}
+    fhir.validate(_patient(extension=[own], contained=[inside], managingOrganization={"reference": "#o"}))
 
 
 @given(st.dates(min_value=date(1, 1, 1)), st.integers(0, 400))
@@ -244,7 +255,11 @@ def test_what_is_allowed_is_accepted() -> None:
 def test_dates_are_those_of_the_calendar(day: date, more: int) -> None:
     """Every day of the calendar is accepted; the day after the month's last is not."""
     fhir.validate(_patient(birthDate=day.isoformat()))
-    last = (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1) if day.year < 9999 else day
+    last = (
+        (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+        if day.year < 9999
+        else day
+    )
     if last.day != day.day or day.year == 9999:
         return
     refused(_patient(birthDate=f"{day.year:04d}-{day.month:02d}-{last.day + 1:02d}"))
@@ -278,10 +293,9 @@ def test_no_mutation_makes_validation_fall_over(data: st.DataObject) -> None:
         for step in path[:-1]:
             holder = holder[step]
         holder[path[-1]] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
-    try:
-        fhir.validate(resource)
-    except InvalidInput as error:
-        assert error.issues and all(i.expression for i in error.issues)
+    found = faults(resource)
+    assert all(i.expression and i.text for i in found)
+    if found:
         return
     fhir.extract(resource)
     fhir.references(resource)
@@ -290,7 +304,9 @@ def test_no_mutation_makes_validation_fall_over(data: st.DataObject) -> None:
 
 # -- the attack corpus ----------------------------------------------------------------------------------
 
-INDEX = {row["file"]: row["expected"] for row in csv.DictReader((CORPUS / "index.csv").open(encoding="utf-8"))}
+INDEX = {
+    row["file"]: row["expected"] for row in csv.DictReader((CORPUS / "index.csv").open(encoding="utf-8"))
+}
 
 
 def _through(name: str) -> Json:
@@ -311,23 +327,26 @@ def test_hostile_json_is_handled_as_its_index_says(name: str) -> None:
         return
     resource = _through_or_4xx(name)
     if name == "float_precision.json":
-        assert resource is not None and b'"value":0.10' in json_door.dumps(resource)
+        assert resource is not None
+        assert b'"value":0.10' in json_door.dumps(resource)
     elif name == "bundle_self_reference.json":
         bundle = json_door.loads_object((CORPUS / name).read_bytes())
         assert [r.reference for r in fhir.references(bundle)] == ["urn:uuid:a"]
-        assert fhir.extract(bundle) and fhir.patient_of(bundle) is None
+        assert fhir.extract(bundle)
+        assert fhir.patient_of(bundle) is None
     elif name == "attachment_ssrf.json":
-        assert resource is not None and fhir.references(resource) == []
+        assert resource is not None
+        assert fhir.references(resource) == []
     else:
-        assert name == "binary_html.json" and resource is not None and resource["contentType"] == "text/html"
+        assert name == "binary_html.json"
+        assert resource is not None
+        assert resource["contentType"] == "text/html"
 
 
 def _through_or_4xx(name: str) -> Json | None:
-    try:
+    with contextlib.suppress(InvalidInput):
         return _through(name)
-    except BenhanError as error:
-        assert 400 <= error.status < 500
-        return None
+    return None
 
 
 def test_hostile_narrative_is_refused() -> None:
@@ -336,7 +355,9 @@ def test_hostile_narrative_is_refused() -> None:
     div = next(e for e in root.iter() if str(e.tag).endswith("}div"))
     text = xml_door.serialize(div).decode().split("?>", 1)[1]
     found = " ".join(narrative_faults(text))
-    assert "script" in found and "onerror" in found and "liên kết" in found
+    assert "script" in found
+    assert "onerror" in found
+    assert "liên kết" in found
 
 
 def test_search_strings_of_the_corpus_do_not_break_the_parsers_of_values() -> None:
@@ -345,7 +366,14 @@ def test_search_strings_of_the_corpus_do_not_break_the_parsers_of_values() -> No
     assert fhir.date_range("9999-99-99") is None
     for text in ("http://169.254.169.254/x/", "Patient/../../admin", "//a.invalid/x", "Patient/1#x"):
         assert not fhir.local_request(text)
-    for text in ("Patient", "Patient/1", "Patient?name=a&_count=3", "/Patient/1/_history/2", "$export", "?type=a"):
+    for text in (
+        "Patient",
+        "Patient/1",
+        "Patient?name=a&_count=3",
+        "/Patient/1/_history/2",
+        "$export",
+        "?type=a",
+    ):
         assert fhir.local_request(text)
 
 
@@ -359,10 +387,13 @@ def _div(inner: str) -> str:
         "<script>x</script>", '<p onclick="x">a</p>', '<a href="javascript:alert(1)">a</a>',
         '<a href="jAvA&#x9;script:alert(1)">a</a>', '<a href="&#1;javascript:x">a</a>',
         '<img src="http://a.invalid/x"/>',
-        '<img src="data:image/svg+xml;base64,AA=="/>', "<iframe/>", "<form><input/></form>", "<style>p{}</style>",
-        '<p style="background:url(http://a.invalid)">a</p>', '<object data="x"/>', "<svg><script/></svg>", "<p>a", "",
+        '<img src="data:image/svg+xml;base64,AA=="/>', "<iframe/>", "<form><input/></form>",
+        "<style>p{}</style>",
+        '<p style="background:url(http://a.invalid)">a</p>', '<object data="x"/>', "<svg><script/></svg>",
+        "<p>a", "",
         '<a href="data:text/html,x">a</a>', '<a href="//a.invalid/">a</a>', "<!DOCTYPE a>", "<p>&xxe;</p>",
-        '<p xmlns="http://www.w3.org/2000/svg">a</p>', "<?php x ?>a", '<base href="x"/>', '<meta charset="x"/>',
+        '<p xmlns="http://www.w3.org/2000/svg">a</p>', "<?php x ?>a", '<base href="x"/>',
+        '<meta charset="x"/>',
         '<link rel="x" href="x"/>', '<img src="//a.invalid/x.png"/>',
     ],
 )  # fmt: skip
@@ -381,7 +412,8 @@ def test_plain_narrative_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("url", "public"),
     [
-        ("https://hook.example.org/fhir", True), ("http://hook.example.org/", False), ("https://localhost/", False),
+        ("https://hook.example.org/fhir", True), ("http://hook.example.org/", False),
+        ("https://localhost/", False),
         ("https://127.0.0.1/", False), ("https://10.0.0.1/", False), ("https://[::1]/", False),
         ("https://2130706433/", False),
         ("https://169.254.169.254/", False), ("https://intranet/", False), ("https://u@example.org/", False),

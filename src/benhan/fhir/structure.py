@@ -85,7 +85,8 @@ def _issue(error: Any, root: str, base: str) -> Iterator[Issue]:
     elif name == "anyOf":
         yield from _any_of(error, root, base, where)
     elif name in ("oneOfNotValid", "oneOfMultipleValid", "oneOf"):
-        yield _choice(error, kind, where)
+        if isinstance(error.instance, dict):
+            yield _choice(error, kind, where)
     else:
         yield _value(name, detail, kind, where)
 
