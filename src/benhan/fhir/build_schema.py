@@ -239,7 +239,8 @@ class SchemaBuilder:
         self.definitions[name] = {"enum": sorted({code for _, code in codes})}
         if kind in ("code", "string", "uri"):
             return _ref(name)
-        coding: Json = {"properties": {"code": _ref(name)}}
+        systems = {"enum": sorted({system for system, _ in codes})}
+        coding: Json = {"properties": {"code": _ref(name), "system": systems}}
         if kind == "Coding":
             return {"allOf": [_ref("Coding"), coding]}
         none_fits: Json = {"properties": {"coding": {"items": {"not": {"required": ["code"], **coding}}}}}

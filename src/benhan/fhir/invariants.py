@@ -121,6 +121,8 @@ def _check(key: str, expression: str) -> Callable[[Node, Scope], bool] | None:
         closure = compile_path(expression)
     except PathSyntaxError:
         return None
+    if expression.startswith("contained."):
+        return lambda node, scope: "contained" not in node[1] or _holds(closure, node, scope)
     return lambda node, scope: _holds(closure, node, scope)
 
 
@@ -181,6 +183,8 @@ def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[I
         for name, found in value.items():
             entry = table.get(name)
             if entry is None:
+                if name[0] == "_" and found.__class__ is list:
+                    yield from _padding(value.get(name[1:]) or [], found, f"{where}.{name[1:]}")
                 continue
             child, many, step, of_type, of_element = entry
             for place, one in enumerate(found) if many else ((None, found),):
@@ -190,6 +194,16 @@ def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[I
                         yield broken(key, here, human)
                 if one.__class__ is dict:
                     stack.append((child, one, here))
+
+
+def _padding(values: list[Any], beside: list[Any], where: str) -> Iterator[Issue]:
+    """A list of primitives and its extensions: at each place one of the two says something."""
+    for place in range(max(len(values), len(beside))):
+        value = values[place] if place < len(values) else None
+        if value is None and (place >= len(beside) or beside[place] is None):
+            text = "Giá trị null chỉ được dùng để giữ chỗ cho phần mở rộng cùng vị trí."
+            said = "null without an extension at the same place"
+            yield Issue("fhir.null-alone", text, f"{where}[{place}]", said, issue_type="structure")
 
 
 def broken(key: str, where: str, human: str) -> Issue:

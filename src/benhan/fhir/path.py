@@ -141,10 +141,17 @@ def has_type(node: Node, name: str) -> bool:
 # -- operators ----------------------------------------------------------------------------------------
 
 
-def _logic(table: Callable[[bool | None, bool | None], bool | None]) -> Callable[[Closure, Closure], Closure]:
+def _logic(
+    table: Callable[[bool | None, bool | None], bool | None], settled: dict[bool, bool]
+) -> Callable[[Closure, Closure], Closure]:
+    """An operator by its truth table; ``settled``: left side → result that needs no right side."""
+
     def make(left: Closure, right: Closure) -> Closure:
         def run(scope: Scope, this: Nodes) -> Nodes:
-            result = table(truth(left(scope, this)), truth(right(scope, this)))
+            first = truth(left(scope, this))
+            if first in settled:
+                return boolean(settled[first])
+            result = table(first, truth(right(scope, this)))
             return [] if result is None else boolean(result)
 
         return run
@@ -258,10 +265,10 @@ def _calculate(operator: str, x: Any, y: Any) -> Nodes:
 
 
 _BINARY: dict[str, Callable[[Closure, Closure], Closure]] = {
-    "and": _logic(_and),
-    "or": _logic(_or),
-    "xor": _logic(_xor),
-    "implies": _logic(_implies),
+    "and": _logic(_and, {False: False}),
+    "or": _logic(_or, {True: True}),
+    "xor": _logic(_xor, {}),
+    "implies": _logic(_implies, {False: True}),
     "=": _equality(False, False),
     "!=": _equality(True, False),
     "~": _equality(False, True),

@@ -118,7 +118,13 @@ def _composite(name: str, scope: Scope, found: Nodes, parts: tuple[Part, ...]) -
     group = 0
     for node in found:
         at = Scope(scope.resource, scope.root, node, node)
-        rows = [[v for n in closure(at, [node]) for v in make(label, n)] for label, closure, make in parts]
+        nodes = [closure(at, [node]) for _, closure, _ in reversed(parts)]
+        if not all(nodes):
+            continue
+        rows = [
+            [value for one in chosen for value in make(label, one)]
+            for (label, _, make), chosen in zip(parts, reversed(nodes), strict=True)
+        ]
         if all(rows):
             for row in rows:
                 for value in row:
