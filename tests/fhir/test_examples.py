@@ -133,7 +133,7 @@ def test_written_out_invariants_agree_with_their_expressions(examples: list[dict
         expression = next(e for k, _, e, _ in INVARIANTS[kind] if k == key)
         for value, expected in [(wrong[key], False), *((v, True) for v in right[key])]:
             node = (kind, value, None)
-            scope = Scope(holder, holder, node, node)
+            scope = Scope(holder, holder, node, node, local_ids=frozenset({"co"}))
             assert invariants.FAST[key](value, scope) is expected, (key, value)
             assert (truth(compile_path(expression)(scope, [node])) is not False) is expected, (key, value)
 

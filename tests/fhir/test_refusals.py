@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import csv
+import time
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -430,3 +431,33 @@ def test_plain_narrative_is_accepted() -> None:
 def test_addresses_for_notification_are_public(url: str, public: bool) -> None:
     """A subscription may not make the node call into its own network."""
     assert public_address(url) is public
+
+
+def test_a_sound_contained_resource_beside_a_broken_one() -> None:
+    """The broken neighbour is named; the sound one does not make validation fall over."""
+    sound = {"resourceType": "Organization", "id": "o", "name": "x", "partOf": {"reference": "#p"}}
+    for neighbour in ("x", None, 7, [], {"resourceType": 3}):
+        found = refused(_patient(contained=[sound, neighbour], managingOrganization={"reference": "#o"}))
+        assert any(str(where).startswith("Patient.contained[1]") for _, where in found)
+
+
+def test_large_and_hostile_resources_take_time_in_proportion() -> None:
+    """Thousands of entries, contained resources, local references or faults never take quadratic time."""
+    entry = {"resource": {"resourceType": "Basic", "code": {"text": "x"}}}
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"fullUrl": f"urn:uuid:{n}", **entry} for n in range(3000)],
+    }
+    inside = [{"resourceType": "Organization", "id": f"o{n}", "name": "x"} for n in range(3000)]
+    carrier = _patient(contained=inside, generalPractitioner=[{"reference": f"#o{n}"} for n in range(3000)])
+    form = {
+        "resourceType": "Questionnaire",
+        "status": "active",
+        "item": [{"linkId": str(n), "type": "string"} for n in range(3000)],
+    }
+    started = time.perf_counter()
+    for resource in (bundle, carrier, form):
+        fhir.validate(resource)
+    assert 50 < len(refused(_patient(name=[{"ten": "x", "family": 1}] * 3000))) <= 100
+    assert time.perf_counter() - started < 5

@@ -9,6 +9,7 @@ the reason.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -59,7 +60,7 @@ def _ref_1(value: JsonObject, scope: Scope) -> bool:
     text = value.get("reference")
     if not isinstance(text, str) or not text.startswith("#") or text == "#":
         return True
-    return any(r.get("id") == text[1:] for r in scope.root.get("contained", ()))
+    return text[1:] in scope.local_ids
 
 
 def _per_1(value: JsonObject, scope: Scope) -> bool:
@@ -229,11 +230,13 @@ def contained_unused(resource: JsonObject, where: str) -> Iterator[Issue]:
     inside = resource.get("contained")
     if not isinstance(inside, list) or not inside:
         return
-    used = set(_local_references({k: v for k, v in resource.items() if k != "contained"}))
-    for place, one in enumerate(inside):
-        own = set(_local_references(one))
-        used_here = used | {r for other in inside if other is not one for r in _local_references(other)}
-        if one.get("id") not in used_here and "" not in own:
+    outside = set(_local_references({k: v for k, v in resource.items() if k != "contained"}))
+    each = [set(_local_references(one)) for one in inside]
+    times = Counter(name for own in each for name in own)
+    for place, (one, own) in enumerate(zip(inside, each, strict=True)):
+        identity = one.get("id")
+        elsewhere = identity in outside or times[identity] > (identity in own)
+        if not elsewhere and "" not in own:
             yield broken("dom-3", f"{where}.contained[{place}]", "contained resource is not referred to")
 
 

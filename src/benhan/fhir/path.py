@@ -25,13 +25,17 @@ Closure = Callable[["Scope", Nodes], Nodes]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What ``%resource``, ``%rootResource``, ``%context`` and ``$this`` mean while an expression runs."""
+    """What ``%resource``, ``%rootResource``, ``%context`` and ``$this`` mean while an expression runs.
+
+    ``local_ids`` are the ids of the root's contained resources, for the rule asked at every reference.
+    """
 
     resource: dict[str, Any]
     root: dict[str, Any]
     context: Node
     focus: Node
     index: int = 0
+    local_ids: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=8192)

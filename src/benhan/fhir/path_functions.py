@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
 
 from benhan.fhir.narrative import faults
 from benhan.fhir.path_values import Node, Nodes, boolean, children, descendants, equal
+
+_sorted_json = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 Simple = Callable[[Nodes, list[Nodes]], Nodes]
 
@@ -38,11 +43,18 @@ def distinct(nodes: Nodes) -> Nodes:
     """Without repeats, first ones kept."""
     if len(nodes) < 2:
         return nodes
-    out: Nodes = []
+    out: dict[Any, Node] = {}
     for node in nodes:
-        if not any(node is o or (equal(node, o) and node[2] == o[2]) for o in out):
-            out.append(node)
-    return out
+        out.setdefault(_key(node), node)
+    return list(out.values())
+
+
+def _key(node: Node) -> Any:
+    """What makes a node the same as another; hashable, so that many are told apart in one pass."""
+    value, extension = node[1], node[2]
+    if isinstance(value, dict | list) or extension is not None:
+        return _sorted_json([value, extension])
+    return (isinstance(value, bool), value)
 
 
 def _text(nodes: Nodes) -> str | None:

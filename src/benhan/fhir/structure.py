@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -15,6 +16,7 @@ from benhan.base.errors import Issue
 from benhan.fhir.tables import CHOICE_OF, CHOICES, ELEMENTS, load
 
 _PREFIX = "#/definitions/"
+MAX_ERRORS = 200
 _DATES = {"date", "dateTime", "instant", "time"}
 
 
@@ -31,7 +33,11 @@ def validator(kind: str) -> Any:
             waiting += _references(every[name])
     schema = {"$ref": _PREFIX + kind, "definitions": needed}
     return jsonschema_rs.Draft4Validator(
-        schema, validate_formats=False, pattern_options=jsonschema_rs.RegexOptions(), offline=True
+        schema,
+        validate_formats=False,
+        pattern_options=jsonschema_rs.RegexOptions(),
+        mask="value",
+        offline=True,
     )
 
 
@@ -51,7 +57,8 @@ def issues(kind: str, resource: dict[str, Any], base: str) -> list[Issue]:
     """All faults of structure; ``base`` is the FHIRPath location of the resource itself."""
     if validator(kind).is_valid(resource):
         return []
-    found = [i for e in validator(kind).iter_errors(resource) for i in _issue(e, kind, base)]
+    errors = islice(validator(kind).iter_errors(resource), MAX_ERRORS)
+    found = [i for e in errors for i in _issue(e, kind, base)]
     return list(dict.fromkeys(found))
 
 

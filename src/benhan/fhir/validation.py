@@ -47,7 +47,10 @@ def _faults(resource: JsonObject, kind: str, where: str, root: JsonObject) -> li
     inner = list(_nested(resource, kind, where, root))
     if found or inner:
         return found + inner
-    scope = Scope(resource, root, resource_node(resource), resource_node(resource))
+    inside = root.get("contained")
+    inside = inside if isinstance(inside, list) else []
+    local = frozenset(str(one.get("id")) for one in inside if isinstance(one, dict))
+    scope = Scope(resource, root, resource_node(resource), resource_node(resource), local_ids=local)
     found += invariants.narrative(resource, where)
     found += invariants.walk(resource, kind, where, scope)
     if resource is root or "contained" in resource:
