@@ -9,10 +9,10 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
 ``load_form(path) -> Form``
     A facility's own YAML file; ``InvalidInput`` forms.bad-file lists every fault with file and line.
 ``Form``
-    ``.code .title .kind .slug .sections .signatures .rules .source .valid_from .items() .answerable() .item(id)``,
-    ``.questionnaire()``, ``.blank_response()``.
+    ``.code .title .kind .slug .sections .signatures .rules .source .valid_from .items() .answerable()
+    .item(link_id)``, ``.questionnaire()``, ``.blank_response()``.
 ``response(form, answers, subject, encounter, author, authored, id=None, status="completed")``
-    QuestionnaireResponse; subject, encounter, author are references (``Patient/…``), authored an aware datetime.
+    QuestionnaireResponse; subject, encounter, author are references (``Patient/…``), authored is aware.
 ``answers(form, response) -> dict[linkId, value]``
     The inverse. Value shapes: ``benhan.forms.model``.
 ``check(form, answers, at="save" | "sign" | "close", now=None) -> list[Finding]``
@@ -22,7 +22,8 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
 ``defaults(form, facts) -> dict[linkId, Default(value, origin)]``
     ``facts`` maps names of ``FACTS`` (``patient.name`` …) to values in answer shape.
 ``extractions(form, answers) -> list[Extraction]``
-    Answers that become clinical resources: link_id, resource, system, code, display, category, value, unit, ucum.
+    Answers that become clinical resources: link_id, resource, system, code, display, category, value,
+    unit, ucum.
 ``render_fields(form, answers, findings=(), defaults=None, readonly=False) -> Markup``
     HTML of the sections; ``section_index(form, answers, findings=(), at="close") -> list[SectionState]``.
 ``form_fields(form, answers) -> dict[str, str]`` and ``parse_form_post(form, multidict) -> answers``
@@ -34,8 +35,8 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
 
-HTML field names: ``linkId``; a coded answer has a second field ``linkId~code``; the n-th repetition is ``linkId#n``;
-a table cell is ``table#n.column``. Booleans post ``1`` or ``0``.
+HTML field names: ``linkId``; a coded answer has a second field ``linkId~code``; the n-th repetition is
+``linkId#n``; a table cell is ``table#n.column``. Booleans post ``1`` or ``0``.
 """
 
 from benhan.forms.catalogue_index import FormIndex, catalogue, get, load_folder

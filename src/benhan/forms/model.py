@@ -93,8 +93,8 @@ class Computed:
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Hints: ``cols`` of the 12-column screen grid, ``print_cols`` of 12 on paper, ``lines`` for handwriting,
-    ``boxes`` (squares) on paper, ``inline`` (group beside its label; a choice or code as plain text), ``weight`` of a
-    table column, ``side`` of the printed header, ``bare`` (header value without its label when filled),
+    ``boxes`` (squares) on paper, ``inline`` (group beside its label; a choice or code as text), ``weight`` of
+    a table column, ``side`` of the printed header, ``bare`` (header value without its label when filled),
     ``skip_empty`` (a filled paper leaves the row out when it is empty)."""
 
     cols: int = 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ FONT_DIR = ROOM / "fonts"
 _LAYOUT_DIR = ROOM / "layout"
 
 
+_NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 _local = threading.local()
 
 
@@ -65,7 +66,7 @@ def print_form(form: Form, context: PrintContext) -> PrintResult:
     """
     inputs = {"data": orjson.dumps(build_tree(form, context)).decode()}
     compiler = _compiler()
-    stamp = context.printed_at or datetime(2000, 1, 1).astimezone()
+    stamp = (context.printed_at or _NO_DATE).astimezone(UTC)
     try:
         pdf = compiler.compile(format="pdf", sys_inputs=inputs, pdf_standards=["a-2b"], timestamp=stamp)
         found = orjson.loads(compiler.query("<place>", field="value"))

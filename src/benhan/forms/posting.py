@@ -18,7 +18,7 @@ from benhan.forms.values import date_text, empty, normal, number_text
 
 _NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)?$")
 _TIME = re.compile(
-    r"(?<![\d/.-])(\d{1,2})\s*(?::|h|g|giờ)\s*(\d{2})?(?::(\d{2}))?(?:\s*(?:ph|phút))?(?![\d/])", re.I
+    r"(?<![\d/.-])(\d{1,2})\s*(?::|giờ|h|g)\s*(\d{2})?(?::(\d{2}))?(?:\s*(?:phút|ph))?(?![\d/])", re.I
 )
 _DAY = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})")
 _MONTH = re.compile(r"^(\d{1,2})[/.-](\d{4})$")
