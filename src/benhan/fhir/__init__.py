@@ -8,6 +8,7 @@ Face::
     RESOURCE_TYPES: frozenset[str]                    every type that may be stored
     validate(resource) -> None                        raises InvalidInput with ALL issues (code fhir.*,
                                                       expression = FHIRPath location, Vietnamese text)
+    validator(type)                                   the compiled JSON Schema alone (.is_valid); for benches
     search_params(type) -> Mapping[str, SearchParam]  by parameter name, with the common ``_id`` …
     extract(resource) -> list[IndexValue]             all index values of all parameters
     patient_of(resource) -> str | None                id of the patient whose compartment it is in (the first
@@ -30,6 +31,7 @@ from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, Sea
 from benhan.fhir.path import split_reference
 from benhan.fhir.search import extract, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
+from benhan.fhir.structure import validator
 from benhan.fhir.tables import RESOURCE_TYPES
 from benhan.fhir.validation import local_request, validate
 
@@ -53,4 +55,5 @@ __all__ = [
     "search_params",
     "split_reference",
     "validate",
+    "validator",
 ]
