@@ -139,7 +139,7 @@ def test_written_out_invariants_agree_with_their_expressions(examples: list[dict
 
 
 def test_invariants_of_resources_agree_with_the_oracle(examples: list[dict[str, Any]]) -> None:
-    """On every example, each rule of its type gives fhirpathpy's verdict (bdl-10 apart: it lacks hasValue)."""
+    """Each rule of an example's type gives fhirpathpy's verdict (bdl-10 apart: it lacks hasValue)."""
     compared = 0
     for resource in examples:
         plain = _floats(resource)
