@@ -105,7 +105,7 @@ def record_answers(**changed: Any) -> Answers:
         "ket_qua": "2",
         "ly_do": "Sốt, ho khạc đàm, khó thở",
         "vao_ngay_thu": 4,
-        "qua_trinh_benh_ly": "Sốt 38,5–39 °C bốn ngày, ho khạc đàm vàng, đau ngực phải.\nSáng nay khó thở tăng.",
+        "qua_trinh_benh_ly": "Sốt 38,5–39 °C bốn ngày, ho đàm vàng, đau ngực phải.\nSáng nay khó thở tăng.",
         "tien_su_ban_than": "Tăng huyết áp 8 năm, đái tháo đường típ 2 phát hiện 5 năm, điều trị đều.",
         "dac_diem_lien_quan": [
             {"co": True, "ghi_chu": "Penicillin: nổi mề đay", "thoi_gian_thang": "120"},
@@ -179,13 +179,13 @@ def discharge_answers() -> Answers:
     return compute(discharge_paper(), out)
 
 
-def entries(number: int = 16) -> list[PrintedEntry]:
+def entries(number: int = 24) -> list[PrintedEntry]:
     return [
         PrintedEntry(
             {
                 "ngay_gio": f"2026-03-{14 + n // 2:02d}T{8 + n % 2 * 7:02d}:05:00+07:00",
-                "dien_bien": f"Ngày thứ {n + 1}: tỉnh, sốt 38,7 °C, ho đàm vàng.\nMạch 102 lần/ph, huyết áp 150/90 mmHg.",
-                "y_lenh": "1. Ceftriaxone 1 g × 2 lọ, truyền tĩnh mạch, 08 giờ\n2. Paracetamol 500 mg uống khi sốt",
+                "dien_bien": f"Ngày thứ {n + 1}: tỉnh, sốt 38,7 °C, ho đàm vàng.\nMạch 102, huyết áp 150/90.",
+                "y_lenh": "1. Ceftriaxone 1 g × 2 lọ, truyền tĩnh mạch\n2. Paracetamol 500 mg khi sốt",
             },
             "BS Phạm Minh Đức",
             AT,

@@ -1,4 +1,4 @@
-"""Every field of the reference tables stands in the form, on the screen, in the data and on paper, in the paper's order."""
+"""Every field of the reference tables stands in the form, page, data and paper, in the paper's order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def keyed(name: str) -> list[tuple[str, str]]:
 
 
 def pieces(label: str, number: int) -> list[str]:
-    """The label cut into one piece for each key; pieces that cannot be told apart are empty (not compared)."""
+    """The label cut into one piece for each key; what cannot be told apart is empty (not compared)."""
     if number == 1:
         return [re.split(r"[;:(…]", label)[0] if re.split(r"[;:(…]", label)[0].strip() else label]
     for sign in (";", ","):
@@ -200,7 +200,7 @@ def printed_items(form: Form) -> Iterator[Item]:
 
 
 def shown(item: Item) -> Iterator[Item]:
-    """Items whose label paper prints: not both halves of a blood pressure, nor the name of a group of signatures."""
+    """Items whose label paper prints: no halves of a blood pressure, no names of signature groups."""
     if not item.layout.print:
         return
     signers = item.type == "group" and any(c.type == "signature" for c in item.children)

@@ -210,18 +210,14 @@ class _Tree:
         }
 
     def repeated(self, item: Item) -> Iterator[Node]:
-        values = self.answers.get(item.link_id) or []
+        """One line for each value; an inline item puts all values into one line."""
+        values: list[Any] = self.answers.get(item.link_id) or []
+        if item.layout.inline or item.type != "code":
+            text = "; ".join(describe_value(item, v) for v in values)
+            yield {"k": "row", "cells": [{"span": 12, "label": _label(item), "value": text}]}
+            return
         for n in range(max(len(values), item.layout.lines)):
-            one = values[n] if n < len(values) else None
-            cell = (
-                self.coded(item, one)
-                if item.type == "code"
-                else {"value": describe_value(item, [one] if one else [])}
-            )
-            if item.layout.inline and isinstance(one, dict):
-                cell = {"value": describe_value(item, one)}
-            elif item.layout.inline:
-                cell = {"value": ""}
+            cell = self.coded(item, values[n] if n < len(values) else None)
             yield {"k": "row", "cells": [{"span": 12, "label": _label(item) if n == 0 else "", **cell}]}
 
     def table(self, item: Item) -> Node:
