@@ -342,7 +342,7 @@ def _by_hand(item: Item) -> str:
     """What is printed where nothing is written, so that a hand knows what goes there."""
     if item.type == "datetime":
         return "…… : ……, …… / …… / ……" if "giờ" in item.label.lower() else "…… giờ …… ph ngày … / … / ……"
-    return "…… / …… / ………" if item.type == "date" else ""
+    return "… / … / ……" if item.type == "date" else ""
 
 
 def _hour_first(text: str, *, short: bool = False) -> str:
