@@ -25,9 +25,26 @@ Hub::
 
 from __future__ import annotations
 
-from benhan.identity.hub import LinkResult, SourceLink, crossref, current_id, link_patient, merge, sources, unlink, unmerge
+from benhan.identity.hub import (
+    LinkResult,
+    SourceLink,
+    crossref,
+    current_id,
+    link_patient,
+    merge,
+    sources,
+    unlink,
+    unmerge,
+)
 from benhan.identity.matching import Reason, compare, score, threshold
-from benhan.identity.person import PersonInput, display_name, name_of, patient_resource, person_from_scan, person_of
+from benhan.identity.person import (
+    PersonInput,
+    display_name,
+    name_of,
+    patient_resource,
+    person_from_scan,
+    person_of,
+)
 from benhan.identity.qr import CardScan, number_warnings, parse_qr
 from benhan.identity.registry import (
     Candidate,

@@ -19,9 +19,7 @@ from benhan.store import Repository, Stored
 
 NATIONAL = (systems.CCCD, systems.CMND, systems.PASSPORT, systems.BHYT, systems.BHXH)
 
-_FIND = (
-    "select patient_id from identity_link where tenant = %s and source = %s and source_patient_id = %s and ended_at is null"
-)
+_FIND = "select patient_id from identity_link where tenant = %s and source = %s and source_patient_id = %s and ended_at is null"
 _INSERT = (
     "insert into identity_link (tenant, id, source, source_patient_id, patient_id, how, explanation, linked_at, linked_by)"
     " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -43,7 +41,9 @@ _MERGE = (
     " values (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _MERGED = "select kept_id, gone_id, gone_was_active, undone_at from identity_merge where tenant = %s and id = %s for update"
-_UNDO = "update identity_merge set undone_at = %s, undone_by = %s, undo_reason = %s where tenant = %s and id = %s"
+_UNDO = (
+    "update identity_merge set undone_at = %s, undone_by = %s, undo_reason = %s where tenant = %s and id = %s"
+)
 _KEPT = "select kept_id from identity_merge where tenant = %s and gone_id = %s and undone_at is null"
 _GONE = "select gone_id from identity_merge where tenant = %s and kept_id = %s and undone_at is null"
 
@@ -94,7 +94,11 @@ async def link_patient(repo: Repository, source: UUID, resource: JsonObject) -> 
 
 
 async def _new_person(tx: Repository, resource: JsonObject, candidates: list[Candidate]) -> LinkResult:
-    master = {k: v for k, v in resource.items() if k not in ("id", "meta", "identifier", "link", "managingOrganization")}
+    master = {
+        k: v
+        for k, v in resource.items()
+        if k not in ("id", "meta", "identifier", "link", "managingOrganization")
+    }
     national = [i for i in resource.get("identifier", []) if i.get("system") in NATIONAL]
     if national:
         master["identifier"] = national
@@ -207,7 +211,9 @@ async def merge(repo: Repository, kept_id: str, gone_id: str, reason: str) -> UU
                 tx.clock.now(), tx.ctx.actor.reference,
             ),
         )  # fmt: skip
-        await tx.update(_with_link(gone.data, kept_id, "replaced-by") | {"active": False}, if_match=gone.version)
+        await tx.update(
+            _with_link(gone.data, kept_id, "replaced-by") | {"active": False}, if_match=gone.version
+        )
         await tx.update(_with_link(kept.data, gone_id, "replaces"), if_match=kept.version)
         return merge_id
 

@@ -105,7 +105,11 @@ def display_name(person: PersonInput) -> str:
 
 
 def patient_resource(
-    person: PersonInput, *, ma_bn: str | None = None, patient_id: str | None = None, temporary: str | None = None
+    person: PersonInput,
+    *,
+    ma_bn: str | None = None,
+    patient_id: str | None = None,
+    temporary: str | None = None,
 ) -> JsonObject:
     """``Patient`` of the person. ``temporary``: a visible ``TMP-…`` number for who has none; never 12 digits."""
     check_person(person)
@@ -158,7 +162,9 @@ def _extensions(person: PersonInput) -> list[JsonObject]:
     if person.workplace:
         out.append({"url": systems.EXT_FACT + "noi-lam-viec", "valueString": squeeze(person.workplace)})
     if person.mother_id:
-        out.append({"url": systems.EXT_MOTHER, "valueReference": {"reference": f"Patient/{person.mother_id}"}})
+        out.append(
+            {"url": systems.EXT_MOTHER, "valueReference": {"reference": f"Patient/{person.mother_id}"}}
+        )
     return out
 
 
@@ -177,7 +183,12 @@ def _identifiers(person: PersonInput, ma_bn: str | None, temporary: str | None) 
         if not value:
             continue
         identifier: JsonObject = {"system": system, "value": value}
-        if person.source.startswith("qr-") and system in (systems.CCCD, systems.CMND, systems.BHYT, systems.BHXH):
+        if person.source.startswith("qr-") and system in (
+            systems.CCCD,
+            systems.CMND,
+            systems.BHYT,
+            systems.BHXH,
+        ):
             identifier["extension"] = [{"url": systems.EXT_UNVERIFIED, "valueBoolean": True}]
         if system in (systems.CMND, systems.TMP):
             identifier["use"] = "old" if system == systems.CMND else "temp"
@@ -190,7 +201,10 @@ def _address(person: PersonInput) -> JsonObject:
     unit = commune(person.commune_code) if person.commune_code else None
     if unit:
         address["extension"] = [
-            {"url": systems.COMMUNE, "valueCoding": {"system": systems.COMMUNE, "code": unit.code, "display": unit.full_name}}
+            {
+                "url": systems.COMMUNE,
+                "valueCoding": {"system": systems.COMMUNE, "code": unit.code, "display": unit.full_name},
+            }
         ]
         address["city"] = unit.full_name
     if person.province_code or unit:
@@ -218,10 +232,13 @@ def person_of(patient: JsonObject) -> PersonInput:
     """The person a ``Patient`` describes, for comparing and for forms."""
     ids = {i.get("system"): i.get("value", "") for i in patient.get("identifier", [])}
     ext = {e.get("url"): e for e in patient.get("extension", [])}
-    address = next(iter(patient.get("address", [])), {})
-    contact = next(iter(patient.get("contact", [])), {})
+    address: JsonObject = next(iter(patient.get("address", [])), {})
+    contact: JsonObject = next(iter(patient.get("contact", [])), {})
     phone = next((t.get("value", "") for t in patient.get("telecom", []) if t.get("system") == "phone"), "")
-    unit = next((e["valueCoding"]["code"] for e in address.get("extension", []) if e.get("url") == systems.COMMUNE), "")
+    unit = next(
+        (e["valueCoding"]["code"] for e in address.get("extension", []) if e.get("url") == systems.COMMUNE),
+        "",
+    )
     mother = ext.get(systems.EXT_MOTHER, {}).get("valueReference", {}).get("reference", "")
     return PersonInput(
         name=name_of(patient),

@@ -67,7 +67,8 @@ def _refuse_signs(text: str) -> None:
         raise InvalidInput("identity.qr-characters", "Chuỗi quét có ký tự điều khiển, hãy quét lại.")
     if _MOJIBAKE.search(text):
         raise InvalidInput(
-            "identity.qr-broken-text", "Máy quét làm hỏng chữ tiếng Việt; tắt bộ gõ, đặt máy quét UTF-8 rồi quét lại."
+            "identity.qr-broken-text",
+            "Máy quét làm hỏng chữ tiếng Việt; tắt bộ gõ, đặt máy quét UTF-8 rồi quét lại.",
         )
 
 
@@ -90,7 +91,16 @@ def _cccd(fields: list[str], on: date | None) -> CardScan:
     if on and birth > on.isoformat():
         warnings.append("Ngày sinh ở tương lai.")
     return CardScan(
-        "cccd", number, name, birth, sex, address, old, issue_day, warnings=tuple(warnings), raw_fields=tuple(fields)
+        "cccd",
+        number,
+        name,
+        birth,
+        sex,
+        address,
+        old,
+        issue_day,
+        warnings=tuple(warnings),
+        raw_fields=tuple(fields),
     )
 
 

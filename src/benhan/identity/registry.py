@@ -97,7 +97,11 @@ async def register_person(repo: Repository, person: PersonInput, *, ma_bn: str |
     check_person(person)
     async with repo.transaction() as tx:
         if person.cccd and await _search(tx, [("identifier", f"{systems.CCCD}|{person.cccd}")], 1):
-            raise Conflict("identity.number-taken", "Số định danh này đã có người bệnh trong hệ thống.", expression="cccd")
+            raise Conflict(
+                "identity.number-taken",
+                "Số định danh này đã có người bệnh trong hệ thống.",
+                expression="cccd",
+            )
         return await tx.create(patient_resource(person, ma_bn=ma_bn, temporary=_temporary(tx, person)))
 
 

@@ -1,0 +1,118 @@
+"""PDFs of the record: printing a paper, putting it away as blob + ``DocumentReference``, reading it back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from benhan.catalogue import systems
+from benhan.forms import Form, PrintContext, PrintedEntry, PrintedSignature
+from benhan.forms import pdf as print_pdf
+from benhan.identity import name_of
+from benhan.records.cases import case
+from benhan.records.shapes import concept, fact, fact_of, house, instant, of_encounter, ref, with_extensions
+from benhan.records.types import JsonObject, Signature
+from benhan.store import Repository, Stored
+
+
+async def render(
+    repo: Repository,
+    form: Form,
+    encounter_id: str,
+    answers: dict[str, Any],
+    *,
+    signatures: Sequence[Signature] = (),
+    entries: Sequence[PrintedEntry] = (),
+    lookup: str | None = None,
+    printed_at: datetime | None = None,
+    mark: str | None = None,
+) -> bytes:
+    """PDF/A-2b of a form in this đợt; ``signatures`` are shown as printed names with time."""
+    here = await case(repo, encounter_id)
+    place = await house(repo)
+    patient = await repo.read("Patient", here.patient_id)
+    context = PrintContext(
+        facility=place.name,
+        patient=name_of(patient.data),
+        record_number=here.so_benh_an or "",
+        answers=answers,
+        header={"so_luu_tru": here.so_luu_tru} if here.so_luu_tru else {},
+        entries=entries,
+        signatures=[PrintedSignature(s.role, s.name, s.at) for s in signatures if s.standing],
+        lookup_code=lookup,
+        printed_at=printed_at or repo.clock.now(),
+        mark=mark,
+    )
+    return await asyncio.to_thread(print_pdf, form, context)
+
+
+def blob_of(document: JsonObject) -> str:
+    """SHA-256 (hex) of the PDF or container of a ``DocumentReference``."""
+    return str(document["content"][0]["attachment"]["url"]).removeprefix("urn:sha256:")
+
+
+async def content_of(repo: Repository, document: JsonObject) -> bytes:
+    """The bytes of a ``DocumentReference``."""
+    return await repo.store.blobs.get(blob_of(document))
+
+
+def attachment(sha256: str, size: int, title: str, at: datetime, content_type: str) -> JsonObject:
+    """Attachment that points to a blob."""
+    return {
+        "contentType": content_type,
+        "language": "vi",
+        "url": f"urn:sha256:{sha256}",
+        "size": size,
+        "title": title,
+        "creation": instant(at),
+    }
+
+
+async def put_paper(
+    tx: Repository, form: Form, response: Stored, data: bytes, *, author: JsonObject, before: Stored | None
+) -> Stored:
+    """Put a signed PDF away: a further signature renews its document, a new print replaces the one before."""
+    sha256 = await tx.store.blobs.put(data)
+    now = tx.clock.now()
+    encounter_ref = response.data["encounter"]
+    same_print = before is not None and fact_of(before.data, "ban-cua-to") == str(response.version)
+    document: JsonObject = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "docStatus": "preliminary",
+        "type": concept(systems.FORM, form.code, form.title),
+        "category": [concept(systems.DOCUMENT_KIND, systems.DOC_PAPER, "Giấy, phiếu của bệnh án")],
+        "subject": response.data["subject"],
+        "date": instant(now),
+        "author": [author],
+        "description": form.title,
+        "content": [{"attachment": attachment(sha256, len(data), form.title, now, "application/pdf")}],
+        "context": {"encounter": [encounter_ref], "related": [ref(response.type, response.id)]},
+    }
+    if before is not None and not same_print:
+        document["relatesTo"] = [{"code": "replaces", "target": ref("DocumentReference", before.id)}]
+    facts = [fact("to", response.id), fact("ban-cua-to", str(response.version))]
+    document = with_extensions(document, *facts)
+    if before is None or not same_print:
+        if before is not None and before.data["status"] == "current":
+            await tx.update({**before.data, "status": "superseded"}, if_match=before.version)
+        return await tx.create(document)
+    kept = {k: v for k, v in before.data.items() if k == "relatesTo"}
+    return await tx.update({**document, **kept, "id": before.id}, if_match=before.version)
+
+
+async def documents(repo: Repository, encounter_id: str) -> list[Stored]:
+    """Every ``DocumentReference`` of the đợt, superseded ones too, oldest first."""
+    return await of_encounter(repo, "DocumentReference", encounter_id)
+
+
+async def document_of(repo: Repository, encounter_id: str, response_id: str) -> Stored | None:
+    """The current PDF of a paper, None when it has none."""
+    found = [
+        d
+        for d in await documents(repo, encounter_id)
+        if fact_of(d.data, "to") == response_id and d.data["status"] == "current"
+    ]
+    return found[-1] if found else None

@@ -1,0 +1,48 @@
+"""Signing as this room uses it: which bytes, which field, which place. Nothing here touches the database."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+
+from benhan import signing
+from benhan.records.shapes import instant, staff_ref
+from benhan.records.types import JsonObject, SignWith
+
+_AUTHOR = {
+    "system": "urn:iso-astm:E1762-95:2013",
+    "code": "1.2.840.10065.1.12.1.1",
+    "display": "Author's Signature",
+}
+
+
+async def ink_pdf(pdf: bytes, sign: SignWith, *, field: str, reason: str) -> bytes:
+    """The PDF with one more PAdES signature in ``field``."""
+    return await signing.sign_pdf(
+        pdf, sign.signer, field=field, reason=reason, name=sign.staff.name, tsa=sign.tsa
+    )
+
+
+async def ink_entry(data: bytes, sign: SignWith) -> bytes:
+    """Detached CMS signature over the exact bytes of an entry."""
+    return await signing.entry_signature(data, sign.signer)
+
+
+async def ink_container(files: Mapping[str, bytes], sign: SignWith) -> bytes:
+    """ASiC-E container of the files."""
+    return await signing.seal(files, sign.signer, sign.tsa)
+
+
+def signature_element(sign: SignWith, at: datetime, *, content: str, cms: bytes | None = None) -> JsonObject:
+    """FHIR ``Signature``; the CMS of an entry inside, a PDF's own signature stays in the PDF."""
+    element: JsonObject = {
+        "type": [_AUTHOR],
+        "when": instant(at),
+        "who": staff_ref(sign.staff),
+        "targetFormat": content,
+        "sigFormat": "application/pkcs7-signature" if cms is not None else content,
+    }
+    if cms is not None:
+        element["data"] = base64.b64encode(cms).decode("ascii")
+    return element

@@ -1,0 +1,102 @@
+"""One step of a record's life: permission, guards, the binder's new version, the case row, the book of events."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from benhan.base.clock import local_date
+from benhan.base.errors import Conflict, Issue, RuleViolation
+from benhan.catalogue import retention_years, systems
+from benhan.records.cases import add_event, case, locked_case, set_state
+from benhan.records.guard import passing
+from benhan.records.shapes import with_extensions
+from benhan.records.states import Transition, transition
+from benhan.records.types import Authorize, Case, Gap, JsonObject
+from benhan.store import Repository
+
+_UNSET: Any = object()
+_STATUS = {"closed": "final", "archived": "final", "reopened": "amended"}
+
+
+async def step(
+    tx: Repository,
+    encounter_id: str,
+    event: str,
+    *,
+    authorize: Authorize,
+    reason: str = "",
+    detail: JsonObject | None = None,
+    discharged_at: datetime | None = _UNSET,
+    due_on: date | None = _UNSET,
+    so_luu_tru: str | None = _UNSET,
+) -> Case:
+    """Do one event of the table inside the running transaction; returns the case after it.
+
+    Raises: ``Conflict`` records.transition-forbidden, records.already-closed; ``NotAllowed`` of ``authorize``;
+    ``RuleViolation`` records.reason-needed, records.incomplete, records.legal-hold, records.retention-not-over.
+    """
+    before = await locked_case(tx, encounter_id)
+    found = transition(before.state, event, reason)
+    authorize(found.permission, before.khoa)
+    await _guards(tx, found, before)
+    with passing(encounter_id):
+        await _binder_state(tx, before, found.to)
+    await set_state(
+        tx,
+        before,
+        found.to,
+        discharged_at=before.discharged_at if discharged_at is _UNSET else discharged_at,
+        due_on=before.due_on if due_on is _UNSET else due_on,
+        closed_at=tx.clock.now() if found.to == "closed" and before.closed_at is None else before.closed_at,
+        so_luu_tru=before.so_luu_tru if so_luu_tru is _UNSET else so_luu_tru,
+    )
+    await add_event(tx, encounter_id, event, before.state, found.to, reason.strip(), detail)
+    return await case(tx, encounter_id)
+
+
+async def _binder_state(tx: Repository, before: Case, state: str) -> None:
+    if before.composition_id is None:
+        return
+    binder = await tx.read("Composition", before.composition_id)
+    resource = with_extensions(binder.data, {"url": systems.EXT_STATE, "valueCode": state})
+    resource["status"] = _STATUS.get(state, binder.data["status"])
+    if resource["extension"] != binder.data.get("extension") or resource["status"] != binder.data["status"]:
+        await tx.update(resource, if_match=binder.version)
+
+
+async def _guards(tx: Repository, found: Transition, before: Case) -> None:
+    for name in found.guards:
+        if name == "complete":
+            await refuse_gaps(tx, before.encounter_id)
+        elif name == "no_legal_hold" and before.legal_hold:
+            raise Conflict(
+                "records.legal-hold", "Hồ sơ đang bị giữ theo yêu cầu pháp lý, không được tiêu hủy."
+            )
+        elif name == "retention_over":
+            _refuse_early(before, local_date(tx.clock.now()))
+
+
+async def refuse_gaps(tx: Repository, encounter_id: str) -> None:
+    """Refuse while something is missing, all of it in the issues. Raises: ``RuleViolation`` (records.incomplete)."""
+    from benhan.records.completeness import completeness
+
+    gaps: list[Gap] = [g for g in await completeness(tx, encounter_id) if g.blocking]
+    if gaps:
+        issues = [Issue("records.incomplete", f"{g.text} ({g.who})", g.field) for g in gaps]
+        raise RuleViolation("records.incomplete", f"Hồ sơ còn thiếu {len(gaps)} mục.", issues=issues)
+
+
+def retention_end(before: Case, kind: str = "inpatient") -> date | None:
+    """Last day a closed record must be kept: years after the end of the year of closing; None: for ever (pure)."""
+    if before.closed_at is None:
+        return None
+    closed = local_date(before.closed_at)
+    years = retention_years(kind, closed)
+    return None if years is None else date(closed.year + years, 12, 31)
+
+
+def _refuse_early(before: Case, today: date) -> None:
+    end = retention_end(before)
+    if end is None or today <= end:
+        raise Conflict("records.retention-not-over", "Hồ sơ chưa hết thời hạn lưu trữ.")
