@@ -141,3 +141,12 @@ def test_section_index_counts_and_names_what_is_missing(s: ModuleType) -> None:
     assert states["kham_benh"].errors == 2
     assert states["kham_benh"].anchor == "s-kham_benh"
     assert states["ly_do_vao_vien"].filled == states["ly_do_vao_vien"].total == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["icd10", "khoa", "xa", "tinh", "dan-toc", "nghe-nghiep", "co-so", "nguoi-hanh-nghe", "thuoc", "dich-vu"],
+)
+def test_code_lists_speak_of_the_catalogues_systems(name: str) -> None:
+    """A code list of the forms has the system that the catalogue gives it."""
+    assert CODE_LISTS[name].system in vars(systems).values()

@@ -150,7 +150,7 @@ def test_response_is_valid_fhir_and_keeps_digits(s: ModuleType) -> None:
     )
     validate(written)
     assert b'"value":38.70' in json_door.dumps(written)
-    assert written["questionnaire"] == "urn:benhan:bieu-mau:01-BV1|2024-01-01"
+    assert written["questionnaire"] == "urn:benhan:mau:01-BV1|2024-01-01"
     assert written["authored"] == "2026-03-14T10:05:00.000+07:00"
 
 

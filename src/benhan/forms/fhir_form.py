@@ -16,14 +16,15 @@ from typing import Any
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import Issue, RuleViolation
 from benhan.base.json_door import JsonObject
+from benhan.catalogue import systems
 from benhan.forms.model import Answers, Condition, Form, Item, Section
 from benhan.forms.values import empty, normal
 from benhan.forms.vocabulary import CODE_LISTS, FACTS
 
-FORM_SYSTEM = "urn:benhan:bieu-mau"
+FORM_SYSTEM = systems.FORM
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
-_UCUM = "http://unitsofmeasure.org"
+_UCUM = systems.UCUM
 
 _TYPES = {
     "text": "string",

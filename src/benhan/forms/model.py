@@ -32,6 +32,8 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
+from benhan.catalogue import systems
+
 if TYPE_CHECKING:
     from benhan.base.json_door import JsonObject
 
@@ -254,7 +256,7 @@ class Form:
     @property
     def url(self) -> str:
         """Canonical address of the Questionnaire."""
-        return f"urn:benhan:bieu-mau:{self.slug}"
+        return f"{systems.FORM}:{self.slug}"
 
     def items(self) -> Iterator[Item]:
         """Every item, depth first, in the paper's order (columns of tables included)."""
