@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from benhan.catalogue import systems
 from benhan.forms import (
+    CODE_LISTS,
     Default,
     Finding,
     check,
