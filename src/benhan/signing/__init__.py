@@ -1,0 +1,50 @@
+"""Signatures: two-phase signers, PAdES papers, CAdES entries, sealed ASiC-E containers, keys, time stamps, verification."""
+
+from pyhanko.sign.timestamps import TimeStamper
+
+from benhan.base.settings import Settings
+from benhan.signing import pki
+from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, sign_cades
+from benhan.signing.container import seal
+from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
+from benhan.signing.pdf import Place, pdf_finish, pdf_prepare, sign_pdf
+from benhan.signing.signer import Prepared, Signer, SoftwareSigner
+from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
+from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
+
+
+def time_stamper(settings: Settings) -> TimeStamper:
+    """The time stamper of an installation: its service, or its own test authority."""
+    if settings.tsa_url:
+        return HttpTimeStamper(settings.tsa_url)
+    pki.create(pki_folder(settings))
+    return LocalTimeStamper(pki_folder(settings))
+
+
+__all__ = [
+    "Finding",
+    "HttpTimeStamper",
+    "KeyInfo",
+    "KeyStore",
+    "LocalTimeStamper",
+    "Place",
+    "Prepared",
+    "Report",
+    "Signer",
+    "SoftwareSigner",
+    "TimeStamper",
+    "cades_finish",
+    "cades_prepare",
+    "entry_signature",
+    "pdf_finish",
+    "pdf_prepare",
+    "pki",
+    "root_certificate",
+    "seal",
+    "sign_cades",
+    "sign_pdf",
+    "time_stamper",
+    "verify_container",
+    "verify_entry",
+    "verify_pdf",
+]

@@ -1,0 +1,201 @@
+"""Software keys of persons and the organisation's seal, kept in the database, opened by a PIN.
+
+A private key is encrypted under a key derived from the PIN by argon2id, with the installation's pepper, so that a stolen
+database alone opens nothing. Five wrong PINs suspend the key until an administrator acts.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from argon2.low_level import Type, hash_secret_raw
+from asn1crypto import x509
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
+
+from benhan.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from benhan.base.ids import new_uuid
+from benhan.base.settings import Settings
+from benhan.signing import pki
+from benhan.signing.signer import SoftwareSigner, certificate_of
+from benhan.store import Repository
+
+FREE_TRIES = 5
+LEAST_PIN = 6
+_PUT = (
+    "insert into signing_key (tenant, id, owner, kind, name, licence, certificate, chain, key_sealed, created_at, "
+    "expires_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+)
+_GET = (
+    "select id, name, certificate, chain, key_sealed, failed, expires_at, status from signing_key "
+    "where tenant = %s and owner = %s and status <> 'revoked' order by created_at desc limit 1"
+)
+_ALL = (
+    "select id, owner, name, licence, certificate, status, created_at, expires_at from signing_key "
+    "where tenant = %s and owner = %s order by created_at"
+)
+_FAIL = (
+    "update signing_key set failed = failed + 1, status = case when failed + 1 >= %s then 'suspended' else status end "
+    "where tenant = %s and id = %s"
+)
+_FORGIVE = "update signing_key set failed = 0 where tenant = %s and id = %s"
+_STATUS = "update signing_key set status = %s, failed = 0 where tenant = %s and owner = %s and status <> 'revoked'"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key and its certificate, as a page shows them."""
+
+    id: UUID
+    owner: str
+    name: str
+    licence: str
+    certificate: x509.Certificate
+    status: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def pki_folder(settings: Settings) -> Path:
+    """Folder of the test PKI of an installation."""
+    return settings.secrets_dir / "pki"
+
+
+def root_certificate(settings: Settings) -> bytes:
+    """The root a verifier must trust, PEM."""
+    pki.create(pki_folder(settings))
+    return (pki_folder(settings) / "root.pem").read_bytes()
+
+
+class KeyStore:
+    """Keys of one tenant."""
+
+    def __init__(self, repo: Repository) -> None:
+        self._repo = repo
+        self._folder = pki_folder(repo.store.settings)
+
+    async def enrol(self, owner: str, name: str, licence: str, pin: str) -> KeyInfo:
+        """A new key and certificate for ``owner`` (``Practitioner/…``).
+
+        Raises: ``InvalidInput`` (signing.weak-pin), ``Conflict`` (signing.has-key).
+        """
+        if len(pin) < LEAST_PIN or len(set(pin)) < 3:
+            raise InvalidInput(
+                "signing.weak-pin", f"PIN ký phải có ít nhất {LEAST_PIN} ký tự, không lặp một số.", expression="pin"
+            )
+        return await self._make(owner, name, licence, "person", pin)
+
+    async def _make(self, owner: str, name: str, licence: str, kind: str, pin: str) -> KeyInfo:
+        pki.create(self._folder, self._repo.clock)
+        issued = pki.issue(self._folder, name, kind, self._repo.clock, licence or None)
+        key_id, tenant, now = new_uuid(clock=self._repo.clock), self._repo.ctx.tenant, self._repo.clock.now()
+        sealed = _seal(issued.key, pin, self._pepper(), key_id)
+        expires = certificate_of(issued.certificate).not_valid_after
+        values = (
+            tenant, key_id, owner, kind, name, licence, issued.certificate, pki.chain(self._folder), sealed, now, expires,
+        )  # fmt: skip
+        try:
+            async with self._repo.transaction() as tx:
+                await _connection(tx).execute(_PUT, values)
+                await tx.audit("key-enrol", entity=owner, patient=None, detail={"key": str(key_id), "kind": kind})
+        except UniqueViolation:
+            raise Conflict("signing.has-key", "Người này đã có khóa ký đang dùng.") from None
+        return KeyInfo(key_id, owner, name, licence, certificate_of(issued.certificate), "active", now, expires)
+
+    async def signer_for(self, owner: str, pin: str) -> SoftwareSigner:
+        """Open a person's key.
+
+        Raises: ``NotFound`` (signing.no-key), ``NotAllowed`` (signing.wrong-pin, signing.key-suspended,
+        signing.certificate-expired).
+        """
+        async with self._repo.transaction() as tx:
+            row = await (await _connection(tx).execute(_GET, (self._repo.ctx.tenant, owner))).fetchone()
+        if row is None:
+            raise NotFound("signing.no-key", "Chưa có khóa ký. Hãy đăng ký chữ ký số với bộ phận CNTT.")
+        key_id, _, certificate, chain, sealed, failed, expires, status = row
+        if status != "active":
+            raise NotAllowed("signing.key-suspended", "Khóa ký đang bị tạm khóa. Hãy liên hệ bộ phận CNTT.")
+        if expires <= self._repo.clock.now():
+            raise NotAllowed("signing.certificate-expired", "Chứng thư chữ ký số đã hết hạn.")
+        key = _open(bytes(sealed), pin, self._pepper(), key_id)
+        async with self._repo.transaction() as tx:
+            if key is None:
+                await _connection(tx).execute(_FAIL, (FREE_TRIES, self._repo.ctx.tenant, key_id))
+                await tx.audit("pin-wrong", entity=owner, patient=None, outcome="4")
+            elif failed:
+                await _connection(tx).execute(_FORGIVE, (self._repo.ctx.tenant, key_id))
+        if key is None:
+            raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
+        return SoftwareSigner.load(bytes(certificate), key, bytes(chain))
+
+    async def seal_signer(self, tenant: UUID) -> SoftwareSigner:
+        """The organisation's seal; made at first use, opened by the installation itself."""
+        owner = f"Organization/{tenant}"
+        try:
+            return await self.signer_for(owner, self._seal_pin())
+        except NotFound:
+            info = next((t for t in await self._repo.store.tenants() if t.id == tenant), None)
+            name = f"{info.code} {info.name}" if info else str(tenant)
+            await self._make(owner, name, info.code if info else "", "seal", self._seal_pin())
+            return await self.signer_for(owner, self._seal_pin())
+
+    async def certificates_of(self, owner: str) -> list[KeyInfo]:
+        """All keys an owner ever had, oldest first."""
+        async with self._repo.transaction() as tx:
+            rows = await (await _connection(tx).execute(_ALL, (self._repo.ctx.tenant, owner))).fetchall()
+        return [KeyInfo(r[0], r[1], r[2], r[3], certificate_of(bytes(r[4])), r[5], r[6], r[7]) for r in rows]
+
+    async def set_status(self, owner: str, status: str, reason: str) -> None:
+        """Suspend, reactivate or revoke an owner's key; the reason is audited."""
+        if status not in ("active", "suspended", "revoked"):
+            raise InvalidInput("signing.bad-status", "Trạng thái khóa không hợp lệ.")
+        async with self._repo.transaction() as tx:
+            await _connection(tx).execute(_STATUS, (status, self._repo.ctx.tenant, owner))
+            await tx.audit(f"key-{status}", entity=owner, patient=None, detail={"reason": reason})
+
+    def _pepper(self) -> bytes:
+        path = self._repo.store.settings.secrets_dir / "signing.pepper"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(os.urandom(32))
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            temporary.unlink()
+        return path.read_bytes()
+
+    def _seal_pin(self) -> str:
+        return "seal:" + self._pepper().hex()
+
+
+def _connection(tx: Repository) -> AsyncConnection[Any]:
+    if tx.connection is None:
+        raise RuntimeError("signing: needs a repository inside transaction()")
+    return tx.connection
+
+
+def _derive(pin: str, pepper: bytes, salt: bytes) -> bytes:
+    return hash_secret_raw(pin.encode() + pepper, salt, 2, 19_456, 1, 32, Type.ID)
+
+
+def _seal(key: bytes, pin: str, pepper: bytes, key_id: UUID) -> bytes:
+    salt, nonce = os.urandom(16), os.urandom(12)
+    return salt + nonce + AESGCM(_derive(pin, pepper, salt)).encrypt(nonce, key, key_id.bytes)
+
+
+def _open(sealed: bytes, pin: str, pepper: bytes, key_id: UUID) -> bytes | None:
+    salt, nonce, body = sealed[:16], sealed[16:28], sealed[28:]
+    try:
+        return AESGCM(_derive(pin, pepper, salt)).decrypt(nonce, body, key_id.bytes)
+    except InvalidTag:
+        return None

@@ -1,0 +1,121 @@
+"""PAdES-B-T signatures of papers: two phases, a visible appearance in its place, several signers in order."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from asn1crypto import cms
+from pyhanko.pdf_utils import text as pdf_text
+from pyhanko.pdf_utils.font.opentype import GlyphAccumulatorFactory
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.misc import PdfReadError
+from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
+from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner, PdfTBSDocument
+from pyhanko.sign.timestamps import TimeStamper
+from pyhanko.stamp import TextStampStyle
+
+from benhan.base.clock import SYSTEM_CLOCK, Clock, local
+from benhan.base.errors import InvalidInput
+from benhan.base.json_door import loads_object
+from benhan.signing.cades import _external
+from benhan.signing.signer import DIGEST, Prepared, Signer
+
+RESERVED_BYTES = 24_576
+FONT: Path = Path(__file__).parent / "fonts" / "signature.ttf"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a signature appears: page from 0, box in PDF points, origin lower left."""
+
+    page: int
+    box: tuple[float, float, float, float]
+
+
+async def pdf_prepare(
+    pdf: bytes,
+    signer: Signer,
+    *,
+    field: str,
+    reason: str,
+    name: str,
+    place: Place | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Prepared:
+    """First phase: the PDF with its signature field and empty container, and the attributes to be signed.
+
+    Raises: ``InvalidInput`` (signing.not-a-pdf).
+    """
+    try:
+        writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    except (PdfReadError, ValueError):
+        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    spec = SigFieldSpec(field)
+    if place is not None:
+        spec = SigFieldSpec(field, on_page=place.page, box=tuple(round(v) for v in place.box))
+    metadata = PdfSignatureMetadata(
+        field_name=field,
+        md_algorithm=DIGEST,
+        reason=reason or None,
+        name=name,
+        subfilter=SigSeedSubFilter.PADES,
+    )
+    stamp = None if place is None else _appearance(name, clock)
+    pdf_signer = PdfSigner(metadata, signer=_external(signer), new_field_spec=spec, stamp_style=stamp)
+    digest, _, output = await pdf_signer.async_digest_doc_for_signing(writer, bytes_reserved=RESERVED_BYTES)
+    attributes = await _external(signer).signed_attrs(digest.document_digest, DIGEST, use_pades=True)
+    der = attributes.dump()
+    output.seek(0)
+    state = {
+        "kind": "pades",
+        "attributes": base64.b64encode(der).decode(),
+        "digest": digest.document_digest.hex(),
+        "start": digest.reserved_region_start,
+        "end": digest.reserved_region_end,
+        "pdf": base64.b64encode(output.read()).decode(),
+    }
+    return Prepared(b"\x31" + der[1:], json.dumps(state).encode())
+
+
+def _appearance(name: str, clock: Clock) -> TextStampStyle:
+    text_style = pdf_text.TextBoxStyle(
+        font=GlyphAccumulatorFactory(str(FONT)), font_size=9, border_width=0, leading=11
+    )
+    when = local(clock.now()).strftime("%d/%m/%Y %H:%M:%S")
+    return TextStampStyle(
+        stamp_text=f"Ký bởi: {name}\nNgày ký: {when}", text_box_style=text_style, border_width=0, background=None
+    )
+
+
+async def pdf_finish(prepared: Prepared, signer: Signer, signature: bytes, tsa: TimeStamper | None) -> bytes:
+    """Last phase: the signed PDF."""
+    state = loads_object(prepared.state, max_bytes=400_000_000)
+    attributes = cms.CMSAttributes.load(base64.b64decode(state["attributes"]))
+    signed = await _external(signer, signature).async_sign_prescribed_attributes(
+        DIGEST, signed_attrs=attributes, timestamper=tsa
+    )
+    output = BytesIO(base64.b64decode(state["pdf"]))
+    digest = PreparedByteRangeDigest(bytes.fromhex(state["digest"]), int(state["start"]), int(state["end"]))
+    await PdfTBSDocument.async_finish_signing(output, digest, signed)
+    return output.getvalue()
+
+
+async def sign_pdf(
+    pdf: bytes,
+    signer: Signer,
+    *,
+    field: str,
+    reason: str = "",
+    name: str = "",
+    tsa: TimeStamper | None = None,
+    place: Place | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> bytes:
+    """All phases at once: the PDF with one more PAdES signature."""
+    prepared = await pdf_prepare(pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock)
+    return await pdf_finish(prepared, signer, await signer.sign_digest(prepared), tsa)
