@@ -1,4 +1,6 @@
-"""The signed assertion of a machine: what is accepted and the many that are not (RFC 7523, SMART Backend Services)."""
+"""The signed assertion of a machine: what is accepted and the many that are not (RFC 7523, SMART Backend
+Services).
+"""
 
 from __future__ import annotations
 

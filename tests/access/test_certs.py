@@ -22,7 +22,7 @@ def openssl(*arguments: str | Path) -> str:
 
 
 def test_openssl_accepts_chain_for_server_and_client(tmp_path: Path) -> None:
-    """The node's certificate verifies strictly for both purposes and carries its names; the curve is P-256."""
+    """The certificate verifies strictly for both purposes and carries its names; the curve is P-256."""
     ca = create_ca(tmp_path / "ca")
     node = issue_node(
         tmp_path / "ca", "hub", ["localhost", "127.0.0.1", "truc.quangngai.test"], tmp_path / "tls"
@@ -32,7 +32,8 @@ def test_openssl_accepts_chain_for_server_and_client(tmp_path: Path) -> None:
     openssl("verify", "-x509_strict", "-verify_hostname", "truc.quangngai.test", "-CAfile", ca, node.cert)
     openssl("verify", "-x509_strict", "-verify_ip", "127.0.0.1", "-CAfile", ca, node.cert)
     text = openssl("x509", "-in", node.cert, "-noout", "-text")
-    assert "prime256v1" in text and "CA:FALSE" in text
+    assert "prime256v1" in text
+    assert "CA:FALSE" in text
 
 
 def test_keys_are_private_and_thumbprint_matches_openssl(tmp_path: Path) -> None:
@@ -76,6 +77,7 @@ def test_renewal_draws_a_new_key_for_the_same_names(tmp_path: Path) -> None:
     clock.move(days=340)
     assert certs.needs_renewal(node.cert, clock=clock)
     fresh = certs.renew_node(tmp_path, node.cert, clock=clock)
-    assert fresh.thumbprint != node.thumbprint and fresh.key.read_bytes() != old_key
+    assert fresh.thumbprint != node.thumbprint
+    assert fresh.key.read_bytes() != old_key
     assert fresh.not_after - node.not_after > timedelta(days=300)
     assert "IP Address:10.0.0.1" in openssl("x509", "-in", fresh.cert, "-noout", "-ext", "subjectAltName")

@@ -60,7 +60,7 @@ def test_patient_reaches_own_compartment_only() -> None:
 
 
 def test_patient_role_without_patient_id_sees_nothing_personal() -> None:
-    """The role alone, on an account that is not a patient's, would open all: account types forbid that pair."""
+    """The role alone, on another type of account, would open all: account types forbid that pair."""
     assert role_table()["nguoi_benh"].kind == "patient"
 
 
@@ -95,8 +95,10 @@ def test_star_reaches_all_but_trail_and_plumbing() -> None:
 
 
 BAD_SCOPES = [
-    "patient/Observation.rs", "user/*.rs", "system/*.read", "system/Observation.*", "system/Observation.rs?category=x",
-    "system/Observation.", "system/observation.rs", "system/Observation.sr", "system/*", "openid", "", "system/../*.r",
+    "patient/Observation.rs", "user/*.rs", "system/*.read", "system/Observation.*",
+    "system/Observation.rs?category=x", "system/Observation.", "system/observation.rs",
+    "system/Observation.sr",
+    "system/*", "openid", "", "system/../*.r",
 ]  # fmt: skip
 
 

@@ -87,9 +87,12 @@ def test_what_is_no_code_is_refused(code: str) -> None:
 def test_enrolment_uri_and_qr() -> None:
     """The app reads issuer and account; the QR is one SVG element without script or style."""
     address = uri("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "bs.an", "Bệnh Án")
-    assert address.startswith("otpauth://totp/") and "secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP" in address
+    assert address.startswith("otpauth://totp/")
+    assert "secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP" in address
     svg = qr_svg(address)
-    assert svg.startswith("<svg") and "script" not in svg and "style" not in svg
+    assert svg.startswith("<svg")
+    assert "script" not in svg
+    assert "style" not in svg
 
 
 def test_sealed_seed_opens_only_for_its_owner_and_key(tmp_path: Path) -> None:
@@ -111,7 +114,8 @@ def test_sealed_seed_opens_only_for_its_owner_and_key(tmp_path: Path) -> None:
 def test_key_file_is_made_once_with_mode_0600(tmp_path: Path) -> None:
     """The key is stable over restarts, and only its owner reads it; a broken file is said at start."""
     first = load_key(tmp_path)
-    assert load_key(tmp_path) == first and len(first) == 32
+    assert load_key(tmp_path) == first
+    assert len(first) == 32
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
     assert [p.name for p in tmp_path.iterdir()] == [KEY_FILE]
     (tmp_path / KEY_FILE).write_bytes(b"short")

@@ -38,7 +38,7 @@ def hub_context(pki: Path) -> ssl.SSLContext:
 
 
 async def test_app_learns_the_certificate_of_the_connection(pki: Path) -> None:
-    """The thumbprint in the scope is that of the client's certificate, on every request of a kept connection."""
+    """The thumbprint in the scope is that of the client's certificate, on every request of a connection."""
     expected = certs.thumbprint((pki / "a.crt").read_bytes())
     async with open_door(echo, hub_context(pki), "127.0.0.1") as port:
         ca = pki / "ours" / "ca.crt"
@@ -50,19 +50,23 @@ async def test_app_learns_the_certificate_of_the_connection(pki: Path) -> None:
 async def test_no_certificate_is_refused_in_the_handshake(pki: Path) -> None:
     """Without a certificate no HTTP answer comes back."""
     context = ssl.create_default_context(cafile=str(pki / "ours" / "ca.crt"))
-    async with open_door(echo, hub_context(pki), "127.0.0.1") as port:
-        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
-            with pytest.raises(httpx.TransportError):
-                await http.get(f"https://localhost:{port}/")
+    async with (
+        open_door(echo, hub_context(pki), "127.0.0.1") as port,
+        httpx.AsyncClient(verify=context, trust_env=False) as http,
+    ):
+        with pytest.raises(httpx.TransportError):
+            await http.get(f"https://localhost:{port}/")
 
 
 async def test_certificate_of_another_ca_is_refused(pki: Path) -> None:
     """A stranger's certificate does not open the door."""
     context = client_context(pki / "x" / "stranger.crt", pki / "x" / "stranger.key", pki / "ours" / "ca.crt")
-    async with open_door(echo, hub_context(pki), "127.0.0.1") as port:
-        async with httpx.AsyncClient(verify=context, trust_env=False) as http:
-            with pytest.raises(httpx.TransportError):
-                await http.get(f"https://localhost:{port}/")
+    async with (
+        open_door(echo, hub_context(pki), "127.0.0.1") as port,
+        httpx.AsyncClient(verify=context, trust_env=False) as http,
+    ):
+        with pytest.raises(httpx.TransportError):
+            await http.get(f"https://localhost:{port}/")
 
 
 async def test_client_refuses_a_server_of_another_ca(pki: Path) -> None:
@@ -70,12 +74,15 @@ async def test_client_refuses_a_server_of_another_ca(pki: Path) -> None:
     stranger = pki / "x"
     context = server_context(stranger / "stranger.crt", stranger / "stranger.key", pki / "ours" / "ca.crt")
     ca = pki / "ours" / "ca.crt"
-    async with open_door(echo, context, "127.0.0.1") as port:
-        async with machine_client(f"https://localhost:{port}", pki / "a.crt", pki / "a.key", ca) as http:
-            with pytest.raises(httpx.ConnectError):
-                await http.get("/")
+    async with (
+        open_door(echo, context, "127.0.0.1") as port,
+        machine_client(f"https://localhost:{port}", pki / "a.crt", pki / "a.key", ca) as http,
+    ):
+        with pytest.raises(httpx.ConnectError):
+            await http.get("/")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
 async def test_plain_http_and_old_tls_get_no_answer(pki: Path) -> None:
     """Plain text and TLS 1.1 are refused."""
     async with open_door(echo, hub_context(pki), "127.0.0.1") as port:

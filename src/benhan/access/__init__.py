@@ -66,7 +66,7 @@ from benhan.access.accounts import (
     reset_password,
     roles_held,
 )
-from benhan.access.certs import create_ca, issue_node
+from benhan.access.certs import NodeFiles, create_ca, issue_node
 from benhan.access.grants import (
     Grant,
     Review,
@@ -123,6 +123,7 @@ __all__ = [
     "HeldRole",
     "MachineClient",
     "MachineIn",
+    "NodeFiles",
     "Onboarded",
     "Permission",
     "Review",

@@ -100,7 +100,7 @@ async def create_account(
     if (kind == "patient") != person.startswith("Patient/"):
         raise InvalidInput("access.bad-account", "Loại tài khoản không khớp với người.", expression="person")
     if totp_secret is not None and not totp.is_seed(totp_secret):
-        raise InvalidInput("access.bad-account", "Hạt giống mã xác thực không hợp lệ.", expression="totp_secret")
+        raise InvalidInput("access.bad-account", "Mã gốc xác thực không hợp lệ.", expression="totp_secret")
     check_strength(password, name, second_factor=True)
     encoded = await hash_password(password)
     account, now, tenant = new_uuid(clock=repo.clock), repo.clock.now(), repo.ctx.tenant

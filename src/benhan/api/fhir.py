@@ -23,7 +23,7 @@ from benhan.api.oauth import smart_configuration
 from benhan.base.errors import BenhanError, InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
 from benhan.base.settings import Settings
-from benhan.store import Repository, SearchPage, Store, Stored
+from benhan.store import Action, Repository, SearchPage, Store, Stored
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _COUNT = re.compile(r"\d{1,6}")
@@ -108,6 +108,7 @@ class FhirDoor:
         asking.accepts_json(request)
         kind = asking.served_type(request)
         resource = asking.resource_of(await asking.json_body(request), kind)
+        resource.pop("id", None)  # the server gives the id (http://hl7.org/fhir/R4/http.html#create)
         condition = request.headers.get("if-none-exist")
         if condition is None:
             stored, status = await repo.create(resource), 201
@@ -118,25 +119,15 @@ class FhirDoor:
     async def _create_unless(
         self, repo: Repository, kind: str, resource: JsonObject, condition: str
     ) -> tuple[Stored, int]:
-        """Conditional create as a transaction of one, which says whether it found or made."""
+        """What the condition finds (200), else a new resource (201)."""
         query = condition.rpartition("?")[2]
         if not asking.pairs(query):
             raise InvalidInput(
                 "api.no-condition", "If-None-Exist phải có điều kiện.", expression="If-None-Exist"
             )
-        request = {"method": "POST", "url": kind, "ifNoneExist": query}
-        async with repo.transaction() as tx:
-            answer = await tx.bundle(
-                {
-                    "resourceType": "Bundle",
-                    "type": "transaction",
-                    "entry": [{"resource": resource, "request": request}],
-                }
-            )
-            response = answer["entry"][0]["response"]
-            _, found, _, version = str(response["location"]).rsplit("/", 3)
-            stored = await tx.vread(kind, found, int(version))
-        return stored, int(str(response["status"])[:3])
+        async with repo.transaction() as tx:  # two with the same condition wait for each other
+            found = await tx.only_match(kind, query)
+            return (found, 200) if found is not None else (await tx.create(resource), 201)
 
     async def update(self, request: Request) -> Response:
         """update, with ``If-Match`` against lost updates."""
@@ -146,7 +137,7 @@ class FhirDoor:
         expected = asking.if_match(request)
         resource = asking.resource_of(await asking.json_body(request), kind, given)
         stored = await repo.update(resource, if_match=expected)
-        status = 201 if stored.version == 1 else 200
+        status = 201 if stored.action == Action.CREATE else 200
         return answering.written_response(stored, status, self._base(request), asking.preference(request))
 
     async def conditional_update(self, request: Request) -> Response:
@@ -159,7 +150,7 @@ class FhirDoor:
             raise InvalidInput("api.no-condition", "Cập nhật có điều kiện phải có điều kiện tìm.")
         resource = asking.resource_of(await asking.json_body(request), kind)
         stored = await repo.conditional_update(kind, condition, resource)
-        status = 201 if stored.version == 1 else 200
+        status = 201 if stored.action == Action.CREATE else 200
         return answering.written_response(stored, status, self._base(request), asking.preference(request))
 
     async def delete(self, request: Request) -> Response:

@@ -1,0 +1,125 @@
+"""The CapabilityStatement tells the truth: what it lists works, and nothing else does."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from benhan.access import AccessPolicy
+from benhan.api import Caller, create_app
+from benhan.fhir import RESOURCE_TYPES, search_params, validate
+from benhan.store import Actor, Ctx, Store, SystemPolicy
+
+from .conftest import Client
+
+BODIES = {
+    "Patient": {"resourceType": "Patient", "name": [{"text": "A"}]},
+    "Observation": {"resourceType": "Observation", "status": "final", "code": {"text": "x"}},
+    "Organization": {"resourceType": "Organization", "name": "Khoa Nội"},
+    "Encounter": {"resourceType": "Encounter", "status": "planned", "class": {"code": "IMP"}},
+    "Basic": {"resourceType": "Basic", "code": {"text": "x"}},
+}
+
+
+def open_client(store: Store, tenant: UUID) -> Client:
+    """A client to whom everything is allowed: refusals can come from the door only."""
+    import httpx
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    async def anybody(request: object) -> Caller:
+        return Caller(Ctx(tenant, Actor("Device/t", "Kiểm thử", "system")), SystemPolicy())
+
+    app = Starlette(routes=[Mount("/fhir", create_app(store, authenticate=anybody))])
+    return Client(transport=httpx.ASGITransport(app=app), base_url="http://node.test")
+
+
+async def test_statement_is_valid_and_lists_what_is_served(store: Store, tenant: UUID, facility: str) -> None:
+    """It validates, names FHIR 4.0.1 and JSON, and leaves out the types that are not served."""
+    async with open_client(store, tenant) as http:
+        statement = (await http.get(f"/fhir/{facility}/metadata")).json()
+    validate(statement)
+    assert statement["fhirVersion"] == "4.0.1"
+    assert statement["implementation"]["url"] == f"http://node.test/fhir/{facility}"
+    listed = {r["type"] for r in statement["rest"][0]["resource"]}
+    assert listed < RESOURCE_TYPES
+    assert {"Patient", "Encounter", "Composition", "Provenance", "Binary"} <= listed
+    assert not {"Subscription", "MessageHeader", "Parameters"} & listed
+
+
+async def test_each_listed_interaction_works_and_no_other(store: Store, tenant: UUID, facility: str) -> None:
+    """Tried one by one for several types; what is not listed is refused."""
+    async with open_client(store, tenant) as http:
+        base = f"/fhir/{facility}"
+        statement = (await http.get(f"{base}/metadata")).json()
+        rest = statement["rest"][0]
+        by_type = {r["type"]: r for r in rest["resource"]}
+        for kind, body in BODIES.items():
+            listed = {i["code"] for i in by_type[kind]["interaction"]}
+            made = await http.post(f"{base}/{kind}", json=body)
+            address = f"{base}/{kind}/{made.json()['id']}"
+            changed = {**body, "id": made.json()["id"]}
+            works = {
+                "create": made.status_code == 201,
+                "read": (await http.get(address)).status_code == 200,
+                "vread": (await http.get(f"{address}/_history/1")).status_code == 200,
+                "update": (await http.put(address, json=changed)).status_code == 200,
+                "patch": (await http.patch(address, json=[])).status_code < 400,
+                "history-instance": (await http.get(f"{address}/_history")).status_code == 200,
+                "history-type": (await http.get(f"{base}/{kind}/_history")).status_code == 200,
+                "search-type": (await http.get(f"{base}/{kind}")).status_code == 200,
+                "delete": (await http.delete(address)).status_code == 204,
+            }
+            assert {name for name, does in works.items() if does} == listed, kind
+            assert by_type[kind]["conditionalCreate"]
+            assert by_type[kind]["conditionalUpdate"]
+            assert (await http.delete(f"{base}/{kind}?_id=x")).status_code == 405
+        listed = {i["code"] for i in rest["interaction"]}
+        works = {
+            "transaction": await _bundle(http, base, "transaction"),
+            "batch": await _bundle(http, base, "batch"),
+            "search-system": (await http.get(base)).status_code < 400,
+            "history-system": (await http.get(f"{base}/_history")).status_code < 400,
+        }
+        assert {name for name, does in works.items() if does} == listed
+
+
+async def _bundle(http: Client, base: str, kind: str) -> bool:
+    return (
+        await http.post(base, json={"resourceType": "Bundle", "type": kind, "entry": []})
+    ).status_code == 200
+
+
+async def test_listed_search_parameters_are_understood(store: Store, tenant: UUID, facility: str) -> None:
+    """No listed parameter of the story's types is ignored or refused; unlisted ones are ignored and told."""
+    values = {"token": "x", "string": "x", "reference": "Patient/x", "date": "2026", "number": "1",
+              "uri": "urn:x",
+              "quantity": "1"}  # fmt: skip
+    async with open_client(store, tenant) as http:
+        base = f"/fhir/{facility}"
+        statement = (await http.get(f"{base}/metadata")).json()
+        for resource in statement["rest"][0]["resource"]:
+            kind = resource["type"]
+            if kind not in (
+                "Patient",
+                "Encounter",
+                "Observation",
+                "Composition",
+                "DocumentReference",
+                "Task",
+            ):
+                continue
+            listed = {p["name"]: p["type"] for p in resource["searchParam"]}
+            for name, type_ in listed.items():
+                answer = await http.get(f"{base}/{kind}", params={name: values[type_]})
+                assert answer.status_code == 200, (kind, name, answer.text)
+                assert "entry" not in answer.json(), (kind, name)
+            for name in set(search_params(kind)) - set(listed):
+                answer = await http.get(
+                    f"{base}/{kind}", params={name: "x"}, headers={"Prefer": "handling=strict"}
+                )
+                assert answer.status_code >= 400, (kind, name)
+
+
+def test_policy_of_the_tests_is_a_policy() -> None:
+    """The shipped policy denies by default; only these tests open everything."""
+    assert AccessPolicy().rights == {}

@@ -1,0 +1,156 @@
+"""Every route × every role × own / other facility. A route that is missing here fails the companion test."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from starlette.routing import Route
+
+from benhan.access import roles
+from benhan.api import create_app
+from benhan.store import Store
+
+from .conftest import Enter, admin_repo, code_of
+
+#: Letters a role has on Patient (c create, r read, u update, s search), decided here a second time.
+PATIENT_RIGHTS = {
+    "bac_si": "crus", "truong_khoa": "crus", "y_si": "crus", "dieu_duong": "crus", "ho_sinh": "crus",
+    "dieu_duong_truong": "crus", "tiep_don": "crus", "phong_khth": "crus", "ky_thuat_vien": "rs",
+    "duoc_si": "rs",
+    "thu_ngan": "rs", "lanh_dao": "rs", "quan_ly_chat_luong": "rs", "dinh_duong": "rs", "hoc_vien": "rs",
+    "giam_dinh_bhxh": "rs", "cntt": "", "so_y_te": "", "nguoi_benh": "rs",
+}  # fmt: skip
+
+#: route, method → (address, letter needed or "open", status when allowed)
+ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
+    ("/{facility}/metadata", "GET"): ("metadata", "open", 200),
+    ("/{facility}/.well-known/smart-configuration", "GET"): (".well-known/smart-configuration", "open", 200),
+    ("/{facility}", "POST"): ("", "c", 200),
+    ("/{facility}/", "POST"): ("/", "c", 200),
+    ("/{facility}/{type}", "GET"): ("Patient", "s", 200),
+    ("/{facility}/{type}", "POST"): ("Patient", "c", 201),
+    ("/{facility}/{type}", "PUT"): ("Patient?identifier=urn:x|1", "u", 200),
+    ("/{facility}/{type}/_search", "POST"): ("Patient/_search", "s", 200),
+    ("/{facility}/{type}/{id}", "GET"): ("Patient/p1", "r", 200),
+    ("/{facility}/{type}/{id}", "PUT"): ("Patient/p1", "u", 200),
+    ("/{facility}/{type}/{id}", "DELETE"): ("Patient/p1", "d", 204),
+    ("/{facility}/{type}/{id}/_history", "GET"): ("Patient/p1/_history", "r", 200),
+    ("/{facility}/{type}/{id}/_history/{vid}", "GET"): ("Patient/p1/_history/1", "r", 200),
+}
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "p1",
+    "identifier": [{"system": "urn:x", "value": "1"}],
+    "name": [{"text": "Phạm Văn Núi"}],
+}
+
+
+def test_table_lists_every_route(store: Store) -> None:
+    """A new route or method must be entered with who may use it."""
+    served = {
+        (route.path, method)
+        for route in create_app(store).routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    assert served == set(ROUTES)
+    assert set(PATIENT_RIGHTS) == {r.code for r in roles()}
+
+
+def body_of(route: str, method: str) -> dict | None:
+    """A body that the route would accept."""
+    if method == "PUT" or (method == "POST" and route == "/{facility}/{type}"):
+        return {k: v for k, v in PATIENT.items() if k != "id" or "{id}" in route}
+    if method == "POST" and "_search" not in route:
+        new = {k: v for k, v in PATIENT.items() if k != "id"}
+        entry = {"resource": new, "request": {"method": "POST", "url": "Patient"}}
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    return None
+
+
+async def ask(client: object, facility: str, key: tuple[str, str]) -> int:
+    """Status of one route."""
+    route, method = key
+    path = ROUTES[key][0]
+    address = f"/fhir/{facility}" + (path if path in ("", "/") else f"/{path}")
+    if "_search" in route:
+        answer = await client.request(method, address, data={"name": "x"})
+    else:
+        answer = await client.request(method, address, json=body_of(route, method))
+    if answer.status_code >= 400:
+        assert answer.json()["resourceType"] == "OperationOutcome", (key, answer.text)
+    return int(answer.status_code)
+
+
+async def prepare(store: Store, tenant: UUID) -> None:
+    """One person to be read."""
+    await admin_repo(store, tenant).update(PATIENT)
+
+
+@pytest.mark.parametrize("role", sorted(PATIENT_RIGHTS))
+async def test_role_at_own_and_other_facility(
+    store: Store, tenant: UUID, other_tenant: UUID, enter: Enter, role: str
+) -> None:
+    """Own facility: as the table says, refusals 403; another facility: as if it were not there."""
+    for place in (tenant, other_tenant):
+        await prepare(store, place)
+    more = {"person": "Patient/p1"} if role == "nguoi_benh" else {}
+    client = await enter(tenant, role, **more)
+    own, other = await code_of(store, tenant), await code_of(store, other_tenant)
+    for key, (_, letter, done) in ROUTES.items():
+        allowed = letter == "open" or letter in PATIENT_RIGHTS[role]
+        if key == ("/{facility}/{type}", "PUT") and "s" not in PATIENT_RIGHTS[role]:
+            allowed = False
+        got = await ask(client, own, key)
+        assert got == (done if allowed else 403), (role, key, got)
+        assert await ask(client, other, key) == (200 if letter == "open" else 404), (role, key)
+
+
+async def test_nobody_gets_nothing(store: Store, tenant: UUID, enter: Enter) -> None:
+    """Without sign-in every closed route answers 401, before anything is said of facility or resource."""
+    client = await enter()
+    for facility in (await code_of(store, tenant), "KHONG-CO"):
+        for key, (_, letter, done) in ROUTES.items():
+            expected = (done if facility != "KHONG-CO" else 404) if letter == "open" else 401
+            assert await ask(client, facility, key) == expected, key
+
+
+async def test_unsigned_body_is_not_even_parsed(store: Store, tenant: UUID, enter: Enter) -> None:
+    """A hostile body from nobody is answered 401, not by the parser."""
+    client = await enter()
+    facility = await code_of(store, tenant)
+    answer = await client.post(
+        f"/fhir/{facility}/Patient", content=b"[" * 100_000, headers={"Content-Type": "application/fhir+json"}
+    )
+    assert answer.status_code == 401
+
+
+async def test_patient_sees_only_the_own_compartment(store: Store, tenant: UUID, enter: Enter) -> None:
+    """Another person's resources look absent by id, by search, by history, by include and by version."""
+    repo = admin_repo(store, tenant)
+    await repo.update(PATIENT)
+    await repo.update({**PATIENT, "id": "p2", "identifier": [{"system": "urn:x", "value": "2"}]})
+    for number in ("1", "2"):
+        await repo.update(
+            {
+                "resourceType": "Observation",
+                "id": f"o{number}",
+                "status": "final",
+                "code": {"text": "Mạch"},
+                "subject": {"reference": f"Patient/p{number}"},
+            }
+        )
+    client = await enter(tenant, "nguoi_benh", person="Patient/p1")
+    base = f"/fhir/{await code_of(store, tenant)}"
+    for path in ("Patient/p2", "Observation/o2", "Patient/p2/_history", "Observation/o2/_history/1"):
+        assert (await client.get(f"{base}/{path}")).status_code == 404, path
+    for path in ("Patient", "Observation", "Observation?_include=Observation:subject", "Patient?_id=p2"):
+        found = (await client.get(f"{base}/{path}")).json()
+        ids = {e["resource"]["id"] for e in found.get("entry", [])}
+        assert ids <= {"p1", "o1"}, path
+    revealed = (await client.get(f"{base}/Patient?_revinclude=Observation:subject")).json()
+    assert {e["resource"]["id"] for e in revealed["entry"]} == {"p1", "o1"}
+    chained = (await client.get(f"{base}/Observation?subject:Patient.identifier=urn:x|2")).json()
+    assert not [e for e in chained.get("entry", []) if e["search"]["mode"] == "match"]
