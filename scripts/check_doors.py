@@ -13,10 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 
 RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("XML only through base/xml_door", r"\betree\.(parse|fromstring|XML|iterparse)\(|xml\.(dom|sax|etree)", ("benhan/base/xml_door.py", "benhan_verify/")),
+    (
+        "XML only through base/xml_door",
+        r"\betree\.(parse|fromstring|XML|iterparse)\(|xml\.(dom|sax|etree)",
+        ("benhan/base/xml_door.py", "benhan_verify/"),
+    ),
     ("no pickle, marshal, shelve", r"^\s*(import|from) (pickle|marshal|shelve)\b", ()),
     ("YAML by safe_load only", r"yaml\.(load|unsafe_load|full_load)\(", ()),
-    ("time only through base/clock", r"datetime\.(now|utcnow|today)\(|date\.today\(", ("benhan/base/clock.py", "benhan_verify/")),
+    (
+        "time only through base/clock",
+        r"datetime\.(now|utcnow|today)\(|date\.today\(",
+        ("benhan/base/clock.py", "benhan_verify/"),
+    ),
     ("templates stay escaped", r"\|\s*safe\b|autoescape\s*=\s*False", ()),
     ("no SQL built from text", r"execute(many)?\(\s*f[\"']", ()),
     ("no eval", r"(?<![\w.])(eval|exec)\(", ()),

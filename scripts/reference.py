@@ -13,7 +13,11 @@ sys.path.insert(0, str(ROOT / "src"))
 from benhan.base import errors  # noqa: E402
 from benhan.base.settings import Settings  # noqa: E402
 
-HTTP = {name: kind.status for name, kind in vars(errors).items() if isinstance(kind, type) and hasattr(kind, "status")}
+HTTP = {
+    name: kind.status
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and hasattr(kind, "status")
+}
 
 
 def settings_page() -> str:
@@ -51,11 +55,11 @@ def error_codes() -> dict[str, tuple[str, str]]:
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             code = _constant(node.args[0])
-            if name in HTTP or name == "Issue":
-                if "." in code and " " not in code and "…" not in code:
-                    text = _constant(node.args[1]) if len(node.args) > 1 else ""
-                    if code not in found or (found[code][0] == "Issue" and name != "Issue"):
-                        found[code] = (name, text or found.get(code, ("", ""))[1])
+            if (name not in HTTP and name != "Issue") or "." not in code or " " in code or "…" in code:
+                continue
+            text = _constant(node.args[1]) if len(node.args) > 1 else ""
+            if code not in found or (found[code][0] == "Issue" and name != "Issue"):
+                found[code] = (name, text or found.get(code, ("", ""))[1])
     return found
 
 

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_settings_and_errors_are_documented() -> None:
     """The generated reference pages match the sources."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "reference.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "scripts" / "reference.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -27,7 +30,9 @@ def test_decision_numbers_are_unique_and_gapless() -> None:
 def test_every_decision_has_a_status() -> None:
     """Each record says where it stands and since when."""
     for path in (ROOT / "docs" / "decisions").glob("*.md"):
-        assert re.search(r"^Status: (proposed|accepted|replaced by \d{4}), \d{4}-\d\d-\d\d", path.read_text(), re.M), path.name
+        assert re.search(
+            r"^Status: (proposed|accepted|replaced by \d{4}), \d{4}-\d\d-\d\d", path.read_text(), re.M
+        ), path.name
 
 
 def test_readme_is_short_and_its_make_targets_exist() -> None:
@@ -59,12 +64,18 @@ def test_dependencies_are_explained() -> None:
 
 def test_no_name_of_machine_or_registry_in_the_project() -> None:
     """The project names no registry host and no absolute path of a build machine."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
     pattern = re.compile(rb"/work/|/root/|pypi\.org|pythonhosted|registry\.npmjs|deb\.debian|crates\.io")
     faults = []
     for name in listed:
         path = ROOT / name
-        if not path.is_file() or path.suffix in (".pdf", ".gz", ".ttf", ".woff2", ".png", ".zst") or name == __file__:
+        if (
+            not path.is_file()
+            or path.suffix in (".pdf", ".gz", ".ttf", ".woff2", ".png", ".zst")
+            or name == __file__
+        ):
             continue
         if path.resolve() != Path(__file__).resolve() and pattern.search(path.read_bytes()):
             faults.append(name)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
+
 from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import dumps
 from benhan.exchange import counts, disclosures_for, find, grant, receive, records_of, retrieve, take_report
@@ -38,10 +39,14 @@ async def hub(store: Store) -> Hub:
     repo = store.repo(Ctx(tenant, Actor("Device/test", "Thử", "system")), SystemPolicy())
     signer = await KeyStore(repo).seal_signer(tenant)
     by_code = {t.code: t for t in await store.tenants()}
-    return Hub(repo, by_code["51Z01"], by_code["51Z02"], {"signer": signer, "tsa": time_stamper(store.settings)})
+    return Hub(
+        repo, by_code["51Z01"], by_code["51Z02"], {"signer": signer, "tsa": time_stamper(store.settings)}
+    )
 
 
-def a_message(message_id: str = "urn:uuid:11111111-1111-4111-8111-111111111111", text: str = "mot") -> Submission:
+def a_message(
+    message_id: str = "urn:uuid:11111111-1111-4111-8111-111111111111", text: str = "mot"
+) -> Submission:
     """A submission of one paper about an invented person by facility A."""
     document = Document(
         master_id="urn:uuid:22222222-2222-4222-8222-222222222222",
@@ -164,5 +169,12 @@ async def test_status_counts_and_older_report_never_wins(hub: Hub) -> None:
     await take_report(hub.repo, hub.a, [row])
     await take_report(hub.repo, hub.a, [replace(row, state="open", changed_at=SENT.replace(hour=1))])
     (line,) = await counts(hub.repo)
-    assert (line.facility, line.opened, line.signed, line.closed, line.sent, line.refused) == (hub.a.id, 1, 1, 1, 1, 0)
+    assert (line.facility, line.opened, line.signed, line.closed, line.sent, line.refused) == (
+        hub.a.id,
+        1,
+        1,
+        1,
+        1,
+        0,
+    )
     assert [r.state for r in await records_of(hub.repo, hub.a.id)] == ["closed"]

@@ -6,11 +6,15 @@ import copy
 from datetime import UTC, datetime
 
 import pytest
+
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import dumps, loads
 from benhan.exchange.mhd import Document, Submission, provide_bundle, read_provide
 
-PATIENT = {"resourceType": "Patient", "identifier": [{"system": "urn:benhan:id:cccd", "value": "051199000001"}]}
+PATIENT = {
+    "resourceType": "Patient",
+    "identifier": [{"system": "urn:benhan:id:cccd", "value": "051199000001"}],
+}
 SENT = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 
 
@@ -32,7 +36,13 @@ def a_submission(count: int = 2) -> Submission:
         )
         for n in range(count)
     )
-    return Submission("urn:uuid:11111111-1111-4111-8111-111111111111", "urn:benhan:id:ma-cskcb:51Z01", SENT, PATIENT, documents)
+    return Submission(
+        "urn:uuid:11111111-1111-4111-8111-111111111111",
+        "urn:benhan:id:ma-cskcb:51Z01",
+        SENT,
+        PATIENT,
+        documents,
+    )
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -62,7 +72,12 @@ def test_resend_gives_the_same_bytes() -> None:
         (lambda b: b["entry"][2]["resource"].update(data="@@"), "content.attachment"),
         (lambda b: b["entry"][2]["resource"].update(data="QUJD"), "content.attachment.size"),
         (lambda b: b["entry"][1]["resource"]["subject"].update(reference="Patient/other"), "subject"),
-        (lambda b: b["entry"][1]["resource"]["content"][0]["attachment"].update(url="http://evil.invalid/x"), "url"),
+        (
+            lambda b: b["entry"][1]["resource"]["content"][0]["attachment"].update(
+                url="http://evil.invalid/x"
+            ),
+            "url",
+        ),
     ],
 )
 def test_each_fault_is_refused_with_its_place(break_it, where) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typst
+
 from benhan.base.errors import InvalidInput
 from benhan.signing import (
     LocalTimeStamper,
@@ -60,7 +61,9 @@ def tsa(folder: Path) -> LocalTimeStamper:
 @pytest.fixture(scope="module")
 def paper() -> bytes:
     """A one-page PDF/A-2b."""
-    return typst.compile('#set document(title: "Giấy thử")\n= Giấy ra viện (thử)'.encode(), pdf_standards=["a-2b"])
+    return typst.compile(
+        '#set document(title: "Giấy thử")\n= Giấy ra viện (thử)'.encode(), pdf_standards=["a-2b"]
+    )
 
 
 async def test_entry_is_accepted_by_openssl_and_by_us(signer, tsa, roots, folder, tmp_path) -> None:
@@ -85,7 +88,9 @@ async def test_time_stamp_is_accepted_by_openssl(signer, tsa, folder, tmp_path) 
     from asn1crypto import cms
 
     info = cms.ContentInfo.load(await sign_cades(ENTRY, signer, tsa))["content"]["signer_infos"][0]
-    token = next(a for a in info["unsigned_attrs"] if a["type"].native == "signature_time_stamp_token")["values"][0]
+    token = next(a for a in info["unsigned_attrs"] if a["type"].native == "signature_time_stamp_token")[
+        "values"
+    ][0]
     (tmp_path / "token").write_bytes(token.dump())
     (tmp_path / "chain.pem").write_bytes(pki.chain(folder))
     for data, ok in ((info["signature"].native, True), (info["signature"].native[:-1] + b"\0", False)):
@@ -100,10 +105,14 @@ async def test_time_stamp_is_accepted_by_openssl(signer, tsa, folder, tmp_path) 
 
 async def test_paper_is_accepted_by_pdfsig(signer, tsa, roots, folder, paper, tmp_path) -> None:
     """Two signatures in order on one paper: `pdfsig` finds both valid, the first with the root trusted."""
-    once = await sign_pdf(paper, signer, field="bac_si", name="Nguyễn Văn Thử", tsa=tsa, place=Place(0, (50, 50, 250, 90)))
+    once = await sign_pdf(
+        paper, signer, field="bac_si", name="Nguyễn Văn Thử", tsa=tsa, place=Place(0, (50, 50, 250, 90))
+    )
     twice = await sign_pdf(once, signer, field="truong_khoa", name="Phạm Thị Thử", tsa=tsa)
     subprocess.run(["certutil", "-N", "-d", tmp_path, "--empty-password"], check=True)
-    subprocess.run(["certutil", "-A", "-d", tmp_path, "-n", "root", "-t", "C,C,C", "-i", folder / "root.pem"], check=True)
+    subprocess.run(
+        ["certutil", "-A", "-d", tmp_path, "-n", "root", "-t", "C,C,C", "-i", folder / "root.pem"], check=True
+    )
     for name, pdf, count in (("1.pdf", once, 1), ("2.pdf", twice, 2)):
         (tmp_path / name).write_bytes(pdf)
         said = subprocess.run(
@@ -136,13 +145,19 @@ async def test_signing_is_finished_by_another_process(signer, tsa, roots, paper)
     assert (await verify_pdf(done, roots)).ok
     entry = await cades_prepare(ENTRY, signer)
     again = Prepared(entry.to_be_signed, bytes(entry.state))
-    assert (await verify_entry(ENTRY, await cades_finish(again, signer, await signer.sign_digest(again), tsa), roots)).ok
+    assert (
+        await verify_entry(
+            ENTRY, await cades_finish(again, signer, await signer.sign_digest(again), tsa), roots
+        )
+    ).ok
 
 
 async def test_foreign_root_is_not_trusted(signer, tsa, tmp_path) -> None:
     """A chain to another root is said to be without a chain, not called false."""
     pki.create(tmp_path / "other")
-    report = await verify_entry(ENTRY, await sign_cades(ENTRY, signer, tsa), (tmp_path / "other" / "root.pem").read_bytes())
+    report = await verify_entry(
+        ENTRY, await sign_cades(ENTRY, signer, tsa), (tmp_path / "other" / "root.pem").read_bytes()
+    )
     assert (report.indication, report.sub) == ("INDETERMINATE", "NO_CERTIFICATE_CHAIN_FOUND")
 
 

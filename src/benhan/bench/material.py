@@ -14,7 +14,14 @@ def patient(number: int) -> JsonObject:
         "resourceType": "Patient",
         "id": new_id(),
         "identifier": [{"system": "urn:benhan:id:ma-bn", "value": f"BENCH{number:08d}"}],
-        "name": [{"use": "official", "text": f"NGUYỄN VĂN MẪU {number}", "family": "NGUYỄN", "given": ["VĂN", "MẪU"]}],
+        "name": [
+            {
+                "use": "official",
+                "text": f"NGUYỄN VĂN MẪU {number}",
+                "family": "NGUYỄN",
+                "given": ["VĂN", "MẪU"],
+            }
+        ],
         "gender": "male" if number % 2 else "female",
         "birthDate": f"{1950 + number % 70}-0{1 + number % 9}-1{number % 9}",
     }
@@ -39,8 +46,16 @@ def observation(patient_id: str, number: int) -> JsonObject:
         ],
         "code": {
             "coding": [
-                {"system": "http://loinc.org", "code": "718-7", "display": "Hemoglobin [Mass/volume] in Blood"},
-                {"system": "urn:benhan:lab", "code": f"LAB{number % 80:03d}", "display": "Huyết sắc tố (HGB)"},
+                {
+                    "system": "http://loinc.org",
+                    "code": "718-7",
+                    "display": "Hemoglobin [Mass/volume] in Blood",
+                },
+                {
+                    "system": "urn:benhan:lab",
+                    "code": f"LAB{number % 80:03d}",
+                    "display": "Huyết sắc tố (HGB)",
+                },
             ],
             "text": "Huyết sắc tố",
         },
@@ -48,7 +63,12 @@ def observation(patient_id: str, number: int) -> JsonObject:
         "effectiveDateTime": f"2026-{1 + number % 12:02d}-{1 + number % 28:02d}T08:{number % 60:02d}:00+07:00",
         "issued": "2026-11-22T09:30:00.000+07:00",
         "performer": [{"reference": "Practitioner/bench", "display": "KTV Trần Thị Thử"}],
-        "valueQuantity": {"value": 100 + number % 80, "unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"},
+        "valueQuantity": {
+            "value": 100 + number % 80,
+            "unit": "g/L",
+            "system": "http://unitsofmeasure.org",
+            "code": "g/L",
+        },
         "referenceRange": [
             {
                 "low": {"value": 120, "unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"},

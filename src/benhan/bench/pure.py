@@ -7,8 +7,7 @@ import orjson
 from benhan.base.json_door import dumps, loads
 from benhan.bench.material import observation
 from benhan.bench.measure import Result, cost, seconds
-from benhan.fhir import validate
-from benhan.fhir.structure import validator
+from benhan.fhir import validate, validator
 from benhan.store import Store
 
 ROUNDS, RUNS = 2000, 5

@@ -52,7 +52,9 @@ async def run(names: Sequence[str] = ()) -> AsyncIterator[Result]:
     """
     unknown = [n for n in names if n not in BENCHES]
     if unknown:
-        raise NotFound("bench.no-such-bench", f"Không có phép đo {', '.join(unknown)}. Có: {', '.join(BENCHES)}.")
+        raise NotFound(
+            "bench.no-such-bench", f"Không có phép đo {', '.join(unknown)}. Có: {', '.join(BENCHES)}."
+        )
     async with installation() as store:
         for name in names or BENCHES:
             yield await BENCHES[name](store)

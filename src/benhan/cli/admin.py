@@ -100,7 +100,9 @@ def user_add(
         known = {r.code for r in roles()}
         unknown = [r for r in role if r not in known]
         if unknown:
-            raise InvalidInput("cli.no-such-role", f"Không có vai trò {', '.join(unknown)}. Có: {', '.join(sorted(known))}.")
+            raise InvalidInput(
+                "cli.no-such-role", f"Không có vai trò {', '.join(unknown)}. Có: {', '.join(sorted(known))}."
+            )
         async with open_store(settings) as store:
             info = await facility_of(store, facility)
             made = await create_account(
@@ -129,7 +131,9 @@ def cert_ca(out: Path = typer.Option(Path("ca"), help="Thư mục của tổ ch�
 @cert_app.command("node")
 def cert_node(
     name: str,
-    host: list[str] = typer.Option(["localhost", "127.0.0.1"], "--host", help="Tên máy hoặc địa chỉ; lặp lại được."),
+    host: list[str] = typer.Option(
+        ["localhost", "127.0.0.1"], "--host", help="Tên máy hoặc địa chỉ; lặp lại được."
+    ),
     ca: Path = typer.Option(Path("ca"), help="Thư mục CA."),
     out: Path = typer.Option(Path("tls"), help="Thư mục kết quả."),
 ) -> None:

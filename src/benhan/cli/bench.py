@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from benhan.bench import BENCHES, Result, run
-from benhan.cli.common import console, run as run_async
+from benhan.cli.common import console
+from benhan.cli.common import run as run_async
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 import typer
 
 from benhan.base.errors import BenhanError
-from benhan.cli.common import CONFIG, console, errors, facility_of, open_store, operator_repo, progress, run, settings_of
+from benhan.cli.common import (
+    CONFIG,
+    console,
+    errors,
+    facility_of,
+    open_store,
+    operator_repo,
+    progress,
+    run,
+    settings_of,
+)
 from benhan.gateways.bhyt import ingest as ingest_package
 from benhan.store import backup as backup_store
 from benhan.store import restore as restore_store
@@ -25,7 +35,11 @@ def register(app: typer.Typer) -> None:
 
 
 @ingest_app.command("bhyt")
-def ingest_bhyt(files: list[Path], facility: str = typer.Option(..., help="Mã của nơi nhận (trục hoặc cơ sở)."), config: Path | None = CONFIG) -> None:
+def ingest_bhyt(
+    files: list[Path],
+    facility: str = typer.Option(..., help="Mã của nơi nhận (trục hoặc cơ sở)."),
+    config: Path | None = CONFIG,
+) -> None:
     """Đọc các gói XML BHYT thành FHIR; gói hỏng được giữ lại cùng lý do."""
     settings = settings_of(config)
 
@@ -37,14 +51,19 @@ def ingest_bhyt(files: list[Path], facility: str = typer.Option(..., help="Mã c
                 for path in bar.track(files, description="Đọc gói XML"):
                     result = await ingest_package(repo, path.read_bytes(), path.name)
                     refused += result.status == "quarantined"
-                    console.print(f"{path.name}\t{result.status}\t{result.ma_lk or ''}\t{result.reason or ''}", markup=False)
+                    console.print(
+                        f"{path.name}\t{result.status}\t{result.ma_lk or ''}\t{result.reason or ''}",
+                        markup=False,
+                    )
         return refused
 
     if run(work):
         raise typer.Exit(1)
 
 
-def export(out: Path, facility: str = typer.Option(..., help="Mã cơ sở."), config: Path | None = CONFIG) -> None:
+def export(
+    out: Path, facility: str = typer.Option(..., help="Mã cơ sở."), config: Path | None = CONFIG
+) -> None:
     """Xuất mọi tài nguyên hiện hành của một cơ sở thành NDJSON, từng loại một tệp."""
     settings = settings_of(config)
 

@@ -51,7 +51,9 @@ def _secrets(settings: Settings) -> list[Finding]:
     loose = [
         path.name
         for path in settings.secrets_dir.rglob("*")
-        if path.is_file() and os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077
+        if path.is_file()
+        and os.name == "posix"
+        and stat.S_IMODE(path.stat().st_mode) & 0o077
         and path.suffix not in (".crt", ".pem", ".crl", ".der")
     ]
     if loose:

@@ -43,8 +43,19 @@ def check_addresses(settings: Settings) -> None:
 
 def configure_logging(settings: Settings) -> None:
     """Lines to standard error; the level of the settings; libraries only when something is wrong."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("psycopg", "psycopg.pool", "procrastinate", "httpx", "httpcore", "pyhanko", "uvicorn", "fontTools"):
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    for name in (
+        "psycopg",
+        "psycopg.pool",
+        "procrastinate",
+        "httpx",
+        "httpcore",
+        "pyhanko",
+        "uvicorn",
+        "fontTools",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -106,7 +117,9 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
             await asyncio.gather(*tasks)
 
 
-async def _every(period_s: float, stop: asyncio.Event, store: Store, act: Callable[[Store], Awaitable[None]]) -> None:
+async def _every(
+    period_s: float, stop: asyncio.Event, store: Store, act: Callable[[Store], Awaitable[None]]
+) -> None:
     while not stop.is_set():
         try:
             await act(store)
@@ -125,4 +138,3 @@ async def _synchronise_all(store: Store) -> None:
 async def _seal_audits(store: Store) -> None:
     for info in await store.tenants():
         await store.seal_audit(info.id)
-

@@ -35,7 +35,7 @@ def serve(config: Path | None = CONFIG) -> None:
     console.print(f"Bệnh Án: {scheme}://{settings.host}:{settings.port}/")
     door: subprocess.Popen[bytes] | None = None
     if settings.machine_port is not None:
-        door = subprocess.Popen([sys.executable, "-m", "benhan.cli", "machine-door"])  # noqa: S603 - our own program
+        door = subprocess.Popen([sys.executable, "-m", "benhan.cli", "machine-door"])
     try:
         serve_pages(settings)
     finally:

@@ -51,12 +51,15 @@ class HubClient:
         settings = self.settings
         if not (settings.hub_url and settings.tls_cert and settings.tls_key and settings.tls_ca):
             raise NeighbourFailed(
-                "exchange.no-hub", "Cơ sở chưa cấu hình đường tới trục liên thông (hub_url, tls_cert, tls_key, tls_ca)."
+                "exchange.no-hub",
+                "Cơ sở chưa cấu hình đường tới trục liên thông (hub_url, tls_cert, tls_key, tls_ca).",
             )
         context = ssl.create_default_context(cafile=str(settings.tls_ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(settings.tls_cert), str(settings.tls_key))
-        self._http = httpx.AsyncClient(base_url=settings.hub_url, verify=context, timeout=TIMEOUT, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=settings.hub_url, verify=context, timeout=TIMEOUT, trust_env=False
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -67,7 +70,9 @@ class HubClient:
         """ITI-65: hand over a submission; gives ``{"response", "receipt"}``."""
         return await self._json("POST", "/mhd/", content=bundle)
 
-    async def find(self, identifier: str, requester: Requester, filters: Sequence[tuple[str, str]] = ()) -> JsonObject:
+    async def find(
+        self, identifier: str, requester: Requester, filters: Sequence[tuple[str, str]] = ()
+    ) -> JsonObject:
         """ITI-67: documents of a person by ``system|value``. The identifier goes in the body, never in the URL."""
         form = {"patient.identifier": identifier, **dict(filters)}
         return await self._json("POST", "/mhd/DocumentReference/_search", data=form, requester=requester)
@@ -138,13 +143,17 @@ class HubClient:
             "grant_type": "client_credentials",
             "scope": "system/*.cruds",
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": client_assertion(self.client_id, audience, self.private_key_pem, clock=self.clock),
+            "client_assertion": client_assertion(
+                self.client_id, audience, self.private_key_pem, clock=self.clock
+            ),
         }
         try:
             answer = await self._open().post("/oauth/token", data=form)
         except httpx.HTTPError as error:
             raise NeighbourFailed(
-                "exchange.hub-away", "Không nối được trục liên thông; sẽ thử lại.", diagnostics=type(error).__name__
+                "exchange.hub-away",
+                "Không nối được trục liên thông; sẽ thử lại.",
+                diagnostics=type(error).__name__,
             ) from None
         if not answer.is_success:
             raise _refusal(answer)

@@ -10,8 +10,8 @@ from typing import Any
 
 from benhan.base.clock import fhir_instant
 from benhan.base.json_door import JsonObject
-from benhan.store import Repository, TenantInfo
 from benhan.exchange._rows import connection_of
+from benhan.store import Repository, TenantInfo
 
 _FEED = (
     "select d.tx::text, d.seq, d.id, d.source_patient, d.reader, d.requester, d.kind, d.reason, d.act, d.documents, "
@@ -27,7 +27,9 @@ _MOVE = (
 START = "0.0"
 
 
-async def disclosures_for(repo: Repository, custodian: TenantInfo, after: str, limit: int = 200) -> JsonObject:
+async def disclosures_for(
+    repo: Repository, custodian: TenantInfo, after: str, limit: int = 200
+) -> JsonObject:
     """Disclosures of documents of ``custodian`` after a cursor: ``{"items": […], "next": cursor}``."""
     tx_text, _, seq = (after or START).partition(".")
     names = {t.id: t for t in await repo.store.tenants()}

@@ -97,7 +97,9 @@ async def submission_of(repo: Repository, encounter_id: str, container_id: str) 
     for part in view.parts:
         if part.document_id:
             found = await repo.read("DocumentReference", part.document_id)
-            documents[found.id] = await _document(repo, found, part.form_code or "", part.title, the_case.ma_lk)
+            documents[found.id] = await _document(
+                repo, found, part.form_code or "", part.title, the_case.ma_lk
+            )
     for sealed in await containers(repo, encounter_id):
         documents[sealed.id] = await _document(
             repo, sealed, systems.DOC_CONTAINER, "Hồ sơ bệnh án niêm phong", the_case.ma_lk
@@ -106,7 +108,11 @@ async def submission_of(repo: Repository, encounter_id: str, container_id: str) 
     patient = (await repo.read("Patient", the_case.patient_id)).data
     key = "|".join([code, encounter_id, container_id, *(d.sha256 for d in ordered)])
     return Submission(
-        f"urn:uuid:{uuid5(NAMESPACE_URL, key)}", facility_urn(code), max(d.created for d in ordered), patient, tuple(ordered)
+        f"urn:uuid:{uuid5(NAMESPACE_URL, key)}",
+        facility_urn(code),
+        max(d.created for d in ordered),
+        patient,
+        tuple(ordered),
     )
 
 
@@ -137,7 +143,9 @@ async def identifier_of(repo: Repository, patient_id: str) -> str:
     for system in (systems.CCCD, systems.BHYT, systems.PASSPORT):
         if known.get(system):
             return f"{system}|{known[system]}"
-    raise NotFound("exchange.no-identifier", "Người bệnh chưa có số định danh hay thẻ BHYT để hỏi trục liên thông.")
+    raise NotFound(
+        "exchange.no-identifier", "Người bệnh chưa có số định danh hay thẻ BHYT để hỏi trục liên thông."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +172,9 @@ async def province_history(repo: Repository, patient_id: str, requester: Request
         try:
             bundle = await hub.find(identifier, requester)
         except NotAllowed:
-            await repo.audit("history-refused", entity=f"Patient/{patient_id}", patient=patient_id, outcome="4")
+            await repo.audit(
+                "history-refused", entity=f"Patient/{patient_id}", patient=patient_id, outcome="4"
+            )
             raise
     await repo.audit("history", entity=f"Patient/{patient_id}", patient=patient_id)
     items = [_item(e["resource"]) for e in bundle.get("entry") or []]
@@ -220,7 +230,10 @@ async def ask_right(
     async with await hub_client(repo.store, repo.ctx.tenant) as hub:
         answer = await hub.grant(body, requester)
     await repo.audit(
-        f"ask-{kind}", entity=f"Patient/{patient_id}", patient=patient_id, detail={"to": body["to"], "reason": reason}
+        f"ask-{kind}",
+        entity=f"Patient/{patient_id}",
+        patient=patient_id,
+        detail={"to": body["to"], "reason": reason},
     )
     return answer
 
@@ -266,10 +279,18 @@ def encounter_of(resource_type: str, resource_id: str, data: JsonObject | None) 
     if resource_type == "Composition":
         reference = (data.get("encounter") or {}).get("reference")
     elif resource_type == "ClaimResponse":
-        return next((e["valueString"] for e in data.get("extension") or [] if e["url"] == "urn:benhan:encounter"), None)
+        return next(
+            (e["valueString"] for e in data.get("extension") or [] if e["url"] == "urn:benhan:encounter"),
+            None,
+        )
     elif resource_type == "Provenance":
         reference = next(
-            (t["reference"] for t in data.get("target") or [] if t.get("reference", "").startswith("Encounter/")), None
+            (
+                t["reference"]
+                for t in data.get("target") or []
+                if t.get("reference", "").startswith("Encounter/")
+            ),
+            None,
         )
     elif resource_type == "Claim":
         reference = next(
@@ -301,7 +322,9 @@ async def status_of(repo: Repository, encounter_id: str) -> RecordStatus | None:
 
 async def claim_word(repo: Repository, encounter_id: str) -> str:
     """``none``, ``waiting``, ``sent``, ``accepted`` or ``refused``: the state of the đợt's claim."""
-    claims = await repo.search("Claim", [("encounter", encounter_id), ("_sort", "-_lastUpdated"), ("_count", "1")])
+    claims = await repo.search(
+        "Claim", [("encounter", encounter_id), ("_sort", "-_lastUpdated"), ("_count", "1")]
+    )
     if not claims.entries:
         return "none"
     answers = await repo.search(

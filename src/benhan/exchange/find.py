@@ -13,10 +13,10 @@ from uuid import UUID
 from benhan.base.errors import NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.json_door import JsonObject
+from benhan.exchange._rows import connection_of
 from benhan.exchange.rights import Right, person_of, right_of
 from benhan.identity import sources
 from benhan.store import Repository, Stored, SystemPolicy, TenantInfo
-from benhan.exchange._rows import connection_of
 
 _DISCLOSE = (
     "insert into exchange_disclosure (tenant, id, custodian, source_patient, patient_id, reader, requester, kind, "
@@ -25,7 +25,11 @@ _DISCLOSE = (
 
 
 async def find(
-    repo: Repository, reader: TenantInfo, identifier: str, requester: str, filters: Sequence[tuple[str, str]] = ()
+    repo: Repository,
+    reader: TenantInfo,
+    identifier: str,
+    requester: str,
+    filters: Sequence[tuple[str, str]] = (),
 ) -> JsonObject:
     """ITI-67: the searchset Bundle of a person's documents that ``reader`` may see.
 
@@ -51,16 +55,24 @@ async def retrieve(repo: Repository, reader: TenantInfo, sha256: str, requester:
 
     Raises: ``NotFound`` (exchange.no-such-document), also where the reader has no right: the two look alike.
     """
-    page = await _as_reader(repo, reader).search("DocumentReference", [("location", f"Binary/{sha256}"), ("_count", "20")])
+    page = await _as_reader(repo, reader).search(
+        "DocumentReference", [("location", f"Binary/{sha256}"), ("_count", "20")]
+    )
     for entry in page.entries:
         patient_id = entry.data["subject"]["reference"].split("/")[1]
         right = await right_of(repo, patient_id, reader.id)
         if right is None and entry.custodian != reader.id:
             continue
-        await _disclose(repo, reader, patient_id, right or Right("custodian", ""), "retrieve", [entry], requester)
+        await _disclose(
+            repo, reader, patient_id, right or Right("custodian", ""), "retrieve", [entry], requester
+        )
         return await repo.store.blobs.get(sha256), entry.data["content"][0]["attachment"]["contentType"]
     await repo.audit(
-        "retrieve-refused", entity=None, patient=None, outcome="4", detail={"reader": reader.code, "requester": requester}
+        "retrieve-refused",
+        entity=None,
+        patient=None,
+        outcome="4",
+        detail={"reader": reader.code, "requester": requester},
     )
     raise NotFound("exchange.no-such-document", "Không có tài liệu này, hoặc cơ sở không có quyền xem.")
 

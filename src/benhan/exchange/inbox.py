@@ -15,11 +15,11 @@ from benhan.base.clock import fhir_instant
 from benhan.base.errors import Conflict, NotAllowed
 from benhan.base.json_door import JsonObject, dumps, loads
 from benhan.catalogue import systems
+from benhan.exchange._rows import connection_of
 from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide
 from benhan.identity import link_patient
 from benhan.signing import Signer, TimeStamper, sign_cades
 from benhan.store import Repository, TenantInfo
-from benhan.exchange._rows import connection_of
 
 _FIND = "select sha256, receipt from exchange_inbox where tenant = %s and source = %s and message_id = %s"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -49,7 +49,9 @@ async def receive(
     """
     submission = read_provide(loads(raw))
     if submission.source_id != facility_urn(source.code):
-        raise NotAllowed("exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối.")
+        raise NotAllowed(
+            "exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối."
+        )
     digest = hashlib.sha256(raw).hexdigest()
     for document in submission.documents:
         await repo.store.blobs.put(document.data)
@@ -66,7 +68,8 @@ async def receive(
             return Received(receipt["response"], receipt["receipt"], True)
         link = await link_patient(tx, source.id, submission.patient)
         entries = [
-            await _register(tx, source.id, link.patient_id, document, submission) for document in submission.documents
+            await _register(tx, source.id, link.patient_id, document, submission)
+            for document in submission.documents
         ]
         response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
         receipt = await _receipt(tx, submission, digest, signer, tsa)
@@ -99,7 +102,12 @@ async def _register(
         known = found.entries[0]
         if known.data["content"][0]["attachment"]["url"] != f"Binary/{document.sha256}":
             raise Conflict("exchange.document-changed", "Tài liệu cùng định danh đã có với nội dung khác.")
-        return {"response": {"status": "200 OK", "location": f"DocumentReference/{known.id}/_history/{known.version}"}}
+        return {
+            "response": {
+                "status": "200 OK",
+                "location": f"DocumentReference/{known.id}/_history/{known.version}",
+            }
+        }
     if document.replaces:
         await _supersede(tx, document.replaces)
     stored = await tx.create(_metadata(patient_id, document, submission), custodian=custodian)
@@ -127,7 +135,9 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
         "subject": {"reference": f"Patient/{patient_id}"},
         "date": fhir_instant(document.created),
         "description": document.title or document.kind_display,
-        "custodian": {"identifier": {"system": systems.MA_CSKCB, "value": submission.source_id.rsplit(":", 1)[-1]}},
+        "custodian": {
+            "identifier": {"system": systems.MA_CSKCB, "value": submission.source_id.rsplit(":", 1)[-1]}
+        },
         "content": [
             {
                 "attachment": {

@@ -108,7 +108,11 @@ def provide_bundle(submission: Submission) -> JsonObject:
 
 
 def _entry(urn: str, resource: JsonObject) -> JsonObject:
-    return {"fullUrl": urn, "resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
+    return {
+        "fullUrl": urn,
+        "resource": resource,
+        "request": {"method": "POST", "url": resource["resourceType"]},
+    }
 
 
 def _document_reference(document: Document, patient: str, binary: str) -> JsonObject:
@@ -132,7 +136,9 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
                     "language": "vi",
                     "url": binary,
                     "size": len(document.data),
-                    "hash": base64.b64encode(hashlib.sha1(document.data, usedforsecurity=False).digest()).decode(),
+                    "hash": base64.b64encode(
+                        hashlib.sha1(document.data, usedforsecurity=False).digest()
+                    ).decode(),
                     "title": document.title,
                     "creation": fhir_instant(document.created),
                 }
@@ -293,7 +299,10 @@ def _read_document(
 
 def _binary(binary: JsonObject | None, attachment: JsonObject, where: str, faults: _Faults) -> bytes | None:
     if binary is None or binary.get("resourceType") != "Binary":
-        faults.add(f"{where}.content.attachment.url", "Không có Binary của tài liệu trong gói; không tải từ nơi khác.")
+        faults.add(
+            f"{where}.content.attachment.url",
+            "Không có Binary của tài liệu trong gói; không tải từ nơi khác.",
+        )
         return None
     try:
         data = base64.b64decode(str(binary.get("data", "")), validate=True)

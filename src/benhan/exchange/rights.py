@@ -16,8 +16,8 @@ from benhan.base.clock import fhir_instant
 from benhan.base.errors import InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
-from benhan.store import Repository, TenantInfo
 from benhan.exchange._rows import connection_of
+from benhan.store import Repository, TenantInfo
 
 GrantKind = Literal["consent", "referral", "break-glass"]
 
@@ -86,16 +86,22 @@ async def grant(
         raise InvalidInput("exchange.bad-grant", "Phải ghi lý do, ít nhất 10 ký tự.", expression="reason")
     if kind == "consent" and len(evidence_sha256) != 64:
         raise InvalidInput(
-            "exchange.bad-grant", "Đồng ý của người bệnh phải kèm mã băm của bằng chứng.", expression="evidence"
+            "exchange.bad-grant",
+            "Đồng ý của người bệnh phải kèm mã băm của bằng chứng.",
+            expression="evidence",
         )
     patient_id = await person_of(repo, identifier)
     until = repo.clock.now() + LIFE[kind]
     async with repo.transaction() as tx:
         if kind == "referral" and not await _keeps_documents(tx, patient_id, sender):
-            raise NotAllowed("exchange.not-yours-to-refer", "Cơ sở chưa có tài liệu của người bệnh này để chuyển.")
+            raise NotAllowed(
+                "exchange.not-yours-to-refer", "Cơ sở chưa có tài liệu của người bệnh này để chuyển."
+            )
         if kind == "break-glass":
             if grantee.id != sender.id:
-                raise NotAllowed("exchange.break-glass-for-other", "Chỉ được mở khẩn cấp cho chính cơ sở mình.")
+                raise NotAllowed(
+                    "exchange.break-glass-for-other", "Chỉ được mở khẩn cấp cho chính cơ sở mình."
+                )
             await break_glass(tx, patient_id, grantee.id, reason, until=until)
         else:
             await grant_access(tx, kind, patient_id, grantee.id, until, reason)
@@ -120,7 +126,9 @@ def _consent(patient_id: str, grantee: TenantInfo, evidence: str, until: str) ->
         "resourceType": "Consent",
         "status": "active",
         "scope": {
-            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
+            "coding": [
+                {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+            ]
         },
         "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
         "patient": {"reference": f"Patient/{patient_id}"},
@@ -133,7 +141,10 @@ def _consent(patient_id: str, grantee: TenantInfo, evidence: str, until: str) ->
                 {
                     "role": {
                         "coding": [
-                            {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}
+                            {
+                                "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType",
+                                "code": "IRCP",
+                            }
                         ]
                     },
                     "reference": {"identifier": {"system": systems.MA_CSKCB, "value": grantee.code}},

@@ -14,8 +14,8 @@ from uuid import UUID
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject
-from benhan.store import Repository, TenantInfo
 from benhan.exchange._rows import connection_of
+from benhan.store import Repository, TenantInfo
 
 _PUT = (
     "insert into exchange_record_status (tenant, facility, record_key, number, state, claim, signed, opened_at, "
@@ -98,7 +98,9 @@ def read_report(body: JsonObject) -> list[RecordStatus]:
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InvalidInput(
-                "exchange.bad-status", f"Dòng {number + 1} của báo cáo tình trạng sai.", expression=f"records[{number}]"
+                "exchange.bad-status",
+                f"Dòng {number + 1} của báo cáo tình trạng sai.",
+                expression=f"records[{number}]",
             ) from None
     return rows
 

@@ -43,7 +43,9 @@ async def cades_prepare(data: bytes, signer: Signer) -> Prepared:
     return Prepared(b"\x31" + der[1:], state)
 
 
-async def cades_finish(prepared: Prepared, signer: Signer, signature: bytes, tsa: TimeStamper | None) -> bytes:
+async def cades_finish(
+    prepared: Prepared, signer: Signer, signature: bytes, tsa: TimeStamper | None
+) -> bytes:
     """Last phase: the detached CMS, DER, with a time stamp when there is a stamper."""
     state = loads_object(prepared.state)
     attributes = cms.CMSAttributes.load(base64.b64decode(state["attributes"]))

@@ -31,7 +31,7 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" xmlns:ds="http://www.w3.org/2000/09/xmldsig#">',
-        f"<asic:SigReference URI={quoteattr(SIGNATURE)} MimeType=\"application/pkcs7-signature\"/>",
+        f'<asic:SigReference URI={quoteattr(SIGNATURE)} MimeType="application/pkcs7-signature"/>',
     ]
     for name in sorted(files):
         digest = base64.b64encode(hashlib.sha256(files[name]).digest()).decode()
@@ -65,8 +65,16 @@ async def seal(files: Mapping[str, bytes], signer: Signer, tsa: TimeStamper | No
     Raises: ``InvalidInput`` (signing.bad-name) for a name that leaves the container or meets its own parts.
     """
     for name in files:
-        if not name or name.startswith(("/", "META-INF")) or ".." in name.split("/") or name == "mimetype" or "\\" in name:
-            raise InvalidInput("signing.bad-name", "Tên tệp trong hộp niêm phong không hợp lệ.", diagnostics=name)
+        if (
+            not name
+            or name.startswith(("/", "META-INF"))
+            or ".." in name.split("/")
+            or name == "mimetype"
+            or "\\" in name
+        ):
+            raise InvalidInput(
+                "signing.bad-name", "Tên tệp trong hộp niêm phong không hợp lệ.", diagnostics=name
+            )
     if not files:
         raise InvalidInput("signing.empty", "Không có gì để niêm phong.")
     listing = manifest(files)

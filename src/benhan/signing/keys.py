@@ -6,6 +6,7 @@ database alone opens nothing. Five wrong PINs suspend the key until an administr
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +47,9 @@ _FAIL = (
     "where tenant = %s and id = %s"
 )
 _FORGIVE = "update signing_key set failed = 0 where tenant = %s and id = %s"
-_STATUS = "update signing_key set status = %s, failed = 0 where tenant = %s and owner = %s and status <> 'revoked'"
+_STATUS = (
+    "update signing_key set status = %s, failed = 0 where tenant = %s and owner = %s and status <> 'revoked'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,9 @@ class KeyStore:
         """
         if len(pin) < LEAST_PIN or len(set(pin)) < 3:
             raise InvalidInput(
-                "signing.weak-pin", f"PIN ký phải có ít nhất {LEAST_PIN} ký tự, không lặp một số.", expression="pin"
+                "signing.weak-pin",
+                f"PIN ký phải có ít nhất {LEAST_PIN} ký tự, không lặp một số.",
+                expression="pin",
             )
         return await self._make(owner, name, licence, "person", pin)
 
@@ -104,10 +109,14 @@ class KeyStore:
         try:
             async with self._repo.transaction() as tx:
                 await _connection(tx).execute(_PUT, values)
-                await tx.audit("key-enrol", entity=owner, patient=None, detail={"key": str(key_id), "kind": kind})
+                await tx.audit(
+                    "key-enrol", entity=owner, patient=None, detail={"key": str(key_id), "kind": kind}
+                )
         except UniqueViolation:
             raise Conflict("signing.has-key", "Người này đã có khóa ký đang dùng.") from None
-        return KeyInfo(key_id, owner, name, licence, certificate_of(issued.certificate), "active", now, expires)
+        return KeyInfo(
+            key_id, owner, name, licence, certificate_of(issued.certificate), "active", now, expires
+        )
 
     async def signer_for(self, owner: str, pin: str) -> SoftwareSigner:
         """Open a person's key.
@@ -167,10 +176,8 @@ class KeyStore:
             temporary = path.with_suffix(f".{os.getpid()}")
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(os.urandom(32))
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
-            except FileExistsError:
-                pass
             temporary.unlink()
         return path.read_bytes()
 

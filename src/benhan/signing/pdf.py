@@ -88,7 +88,10 @@ def _appearance(name: str, clock: Clock) -> TextStampStyle:
     )
     when = local(clock.now()).strftime("%d/%m/%Y %H:%M:%S")
     return TextStampStyle(
-        stamp_text=f"Ký bởi: {name}\nNgày ký: {when}", text_box_style=text_style, border_width=0, background=None
+        stamp_text=f"Ký bởi: {name}\nNgày ký: {when}",
+        text_box_style=text_style,
+        border_width=0,
+        background=None,
     )
 
 

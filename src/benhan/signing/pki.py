@@ -49,20 +49,26 @@ def create(folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
         ("ocsp", "Bệnh Án OCSP", ExtendedKeyUsageOID.OCSP_SIGNING),
     ):
         key = _new_key()
-        made = _certificate(_name(f"{title} ({MARK})"), ca_name, key, ca_key, kind, clock, issuer=ca, extended=usage)
+        made = _certificate(
+            _name(f"{title} ({MARK})"), ca_name, key, ca_key, kind, clock, issuer=ca, extended=usage
+        )
         _keep(folder, kind, made, key)
     for name, issuer, key in (("root", root, root_key), ("ca", ca, ca_key)):
         _write(folder / f"{name}.crl", _crl(issuer, key, clock), 0o644)
 
 
-def issue(folder: Path, common_name: str, kind: str, clock: Clock = SYSTEM_CLOCK, serial: str | None = None) -> Issued:
+def issue(
+    folder: Path, common_name: str, kind: str, clock: Clock = SYSTEM_CLOCK, serial: str | None = None
+) -> Issued:
     """A certificate of the issuing CA for a person or a seal (``kind``), with a new key; ``serial``: licence or code."""
     ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
     ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     if not isinstance(ca_key, rsa.RSAPrivateKey):
         raise RuntimeError("the test CA has an RSA key")
     key = _new_key()
-    made = _certificate(_name(f"{common_name} ({MARK})", serial), ca.subject, key, ca_key, kind, clock, issuer=ca)
+    made = _certificate(
+        _name(f"{common_name} ({MARK})", serial), ca.subject, key, ca_key, kind, clock, issuer=ca
+    )
     return Issued(made.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 

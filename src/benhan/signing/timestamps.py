@@ -48,7 +48,9 @@ class HttpTimeStamper(TimeStamper):  # type: ignore[misc]
                     self.url, content=req.dump(), headers={"Content-Type": "application/timestamp-query"}
                 )
         except httpx.TimeoutException:
-            raise NeighbourTimeout("signing.tsa-timeout", "Dịch vụ dấu thời gian không trả lời kịp.") from None
+            raise NeighbourTimeout(
+                "signing.tsa-timeout", "Dịch vụ dấu thời gian không trả lời kịp."
+            ) from None
         except httpx.HTTPError:
             raise NeighbourFailed("signing.tsa-away", "Không nối được dịch vụ dấu thời gian.") from None
         if answer.status_code != 200:

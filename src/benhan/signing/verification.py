@@ -80,7 +80,9 @@ async def verify_entry(data: bytes, signature: bytes, roots: bytes, at: datetime
         signed = info["content"]
         if info["content_type"].native != "signed_data" or len(signed["signer_infos"]) != 1:
             return _failed("FORMAT_FAILURE", "chữ ký", "Chữ ký không đúng dạng CMS một người ký.")
-        status = await async_validate_detached_cms(data, signed, signer_validation_context=_context(roots, at))
+        status = await async_validate_detached_cms(
+            data, signed, signer_validation_context=_context(roots, at)
+        )
     except (SignatureValidationError, ValueError, TypeError, KeyError) as error:
         return _failed("SIG_CRYPTO_FAILURE", "chữ ký", f"Chữ ký không kiểm được ({type(error).__name__}).")
     return _of_status(status)
@@ -89,17 +91,34 @@ async def verify_entry(data: bytes, signature: bytes, roots: bytes, at: datetime
 def _of_status(status: StandardCMSSignatureStatus, *, whole: bool = True) -> Report:
     certificate = status.signing_cert
     findings = [
-        Finding("nguyên vẹn", status.intact, "Nội dung không đổi." if status.intact else "Nội dung đã bị đổi."),
+        Finding(
+            "nguyên vẹn", status.intact, "Nội dung không đổi." if status.intact else "Nội dung đã bị đổi."
+        ),
         Finding("chữ ký", status.valid, "Chữ ký đúng khóa." if status.valid else "Chữ ký không đúng khóa."),
-        Finding("tin cậy", status.trusted, "Chứng thư nối tới gốc tin cậy." if status.trusted else "Chứng thư không nối tới gốc tin cậy."),
-        Finding("thuật toán", _strong(status), "Thuật toán đủ mạnh." if _strong(status) else "Thuật toán yếu."),
+        Finding(
+            "tin cậy",
+            status.trusted,
+            "Chứng thư nối tới gốc tin cậy." if status.trusted else "Chứng thư không nối tới gốc tin cậy.",
+        ),
+        Finding(
+            "thuật toán", _strong(status), "Thuật toán đủ mạnh." if _strong(status) else "Thuật toán yếu."
+        ),
         Finding("phạm vi", whole, "Chữ ký phủ trọn tệp." if whole else "Có nội dung ngoài phạm vi chữ ký."),
     ]
     stamp = status.timestamp_validity
     if stamp is not None:
         good = stamp.valid and stamp.intact and stamp.trusted
-        findings.append(Finding("dấu thời gian", good, "Dấu thời gian đúng." if good else "Dấu thời gian sai."))
-    subs = ("HASH_FAILURE", "SIG_CRYPTO_FAILURE", "NO_CERTIFICATE_CHAIN_FOUND", "CRYPTO_CONSTRAINTS_FAILURE", "FORMAT_FAILURE", "TIMESTAMP_ORDER_FAILURE")
+        findings.append(
+            Finding("dấu thời gian", good, "Dấu thời gian đúng." if good else "Dấu thời gian sai.")
+        )
+    subs = (
+        "HASH_FAILURE",
+        "SIG_CRYPTO_FAILURE",
+        "NO_CERTIFICATE_CHAIN_FOUND",
+        "CRYPTO_CONSTRAINTS_FAILURE",
+        "FORMAT_FAILURE",
+        "TIMESTAMP_ORDER_FAILURE",
+    )
     first = next((i for i, f in enumerate(findings) if not f.ok), None)
     name = str(certificate.subject.native.get("common_name", ""))
     at = stamp.timestamp if stamp is not None else status.signer_reported_dt
@@ -126,9 +145,15 @@ async def verify_pdf(pdf: bytes, roots: bytes, at: datetime | None = None) -> Re
             return _failed("FORMAT_FAILURE", "chữ ký", "Tệp không có chữ ký nào.")
         parts = []
         for number, signature in enumerate(signatures):
-            status = await async_validate_pdf_signature(signature, signer_validation_context=_context(roots, at))
+            status = await async_validate_pdf_signature(
+                signature, signer_validation_context=_context(roots, at)
+            )
             last = number == len(signatures) - 1
-            whole = status.coverage == SignatureCoverageLevel.ENTIRE_FILE if last else status.bottom_line or status.intact
+            whole = (
+                status.coverage == SignatureCoverageLevel.ENTIRE_FILE
+                if last
+                else status.bottom_line or status.intact
+            )
             parts.append(_of_status(status, whole=bool(whole)))
     except (PdfError, SignatureValidationError, ValueError, KeyError, TypeError, IndexError) as error:
         return _failed("FORMAT_FAILURE", "tệp", f"Tệp hoặc chữ ký không đọc được ({type(error).__name__}).")
@@ -144,12 +169,16 @@ async def verify_container(data: bytes, roots: bytes, at: datetime | None = None
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, BenhanError) as error:
         return _failed("FORMAT_FAILURE", "hộp niêm phong", f"Hộp không đọc được ({type(error).__name__}).")
     if pack(files, listing, signature) != data:
-        return _failed("FORMAT_FAILURE", "hộp niêm phong", "Các byte của hộp không đúng dạng chuẩn: đã bị sửa.")
+        return _failed(
+            "FORMAT_FAILURE", "hộp niêm phong", "Các byte của hộp không đúng dạng chuẩn: đã bị sửa."
+        )
     wrong = _differences(files, listing)
     if wrong:
         return _failed("HASH_FAILURE", "danh mục", f"Không khớp danh mục: {', '.join(wrong[:5])}.")
     head = await verify_entry(listing, signature, roots, at)
-    parts = [await verify_pdf(body, roots, at) for name, body in sorted(files.items()) if name.endswith(".pdf")]
+    parts = [
+        await verify_pdf(body, roots, at) for name, body in sorted(files.items()) if name.endswith(".pdf")
+    ]
     signed = tuple(p for p in parts if p.sub != "FORMAT_FAILURE")
     bad = next((p for p in signed if not p.ok), None)
     if head.ok and bad is not None:
@@ -160,12 +189,20 @@ async def verify_container(data: bytes, roots: bytes, at: datetime | None = None
 def _open(data: bytes) -> tuple[dict[str, bytes], bytes, bytes]:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         names = archive.namelist()
-        if len(names) != len(set(names)) or names[:1] != ["mimetype"] or sum(i.file_size for i in archive.infolist()) > 2**31:
+        if (
+            len(names) != len(set(names))
+            or names[:1] != ["mimetype"]
+            or sum(i.file_size for i in archive.infolist()) > 2**31
+        ):
             raise ValueError("names")
         if archive.read("mimetype") != MIMETYPE:
             raise ValueError("mimetype")
         own = {"mimetype", MANIFEST, SIGNATURE}
-        return {n: archive.read(n) for n in names if n not in own}, archive.read(MANIFEST), archive.read(SIGNATURE)
+        return (
+            {n: archive.read(n) for n in names if n not in own},
+            archive.read(MANIFEST),
+            archive.read(SIGNATURE),
+        )
 
 
 def _differences(files: dict[str, bytes], listing: bytes) -> list[str]:

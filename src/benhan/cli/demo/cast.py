@@ -35,9 +35,17 @@ class Role:
 CAST_A = (
     Role("tiepdon", "Võ Thị Mẫu", (("tiep_don", None), ("thu_ngan", None))),
     Role("bacsi", "Nguyễn Văn Thử", (("bac_si", "K04"), ("bac_si", "K05")), "000001/QNG-CCHN", True),
-    Role("dieuduong", "Đinh Thị Ví Dụ", (("dieu_duong", "K04"), ("dieu_duong", "K05")), "000002/QNG-CCHN", True),
+    Role(
+        "dieuduong", "Đinh Thị Ví Dụ", (("dieu_duong", "K04"), ("dieu_duong", "K05")), "000002/QNG-CCHN", True
+    ),
     Role("kythuat", "Hồ Văn Mẫu", (("ky_thuat_vien", None),), "000003/QNG-CCHN", True),
-    Role("truongkhoa", "Phạm Thị Thử", (("truong_khoa", "K04"), ("truong_khoa", "K05")), "000004/QNG-CCHN", True),
+    Role(
+        "truongkhoa",
+        "Phạm Thị Thử",
+        (("truong_khoa", "K04"), ("truong_khoa", "K05")),
+        "000004/QNG-CCHN",
+        True,
+    ),
     Role("lanhdao", "Trần Văn Ví Dụ", (("lanh_dao", None),), "000005/QNG-CCHN", True),
     Role("khth", "Lê Thị Mẫu", (("phong_khth", None),)),
     Role("cntt", "Y Thử", (("cntt", None),)),
@@ -84,7 +92,9 @@ async def enrol(store: Store, facility: TenantInfo, cast: tuple[Role, ...]) -> N
     repo = operator_repo(store, facility.id)
     keys = KeyStore(repo)
     for role in cast:
-        found = await repo.create(_practitioner(role), if_none_exist=f"identifier=urn:benhan:demo|{facility.code}.{role.username}")
+        found = await repo.create(
+            _practitioner(role), if_none_exist=f"identifier=urn:benhan:demo|{facility.code}.{role.username}"
+        )
         reference = f"Practitioner/{found.id}"
         account = await create_account(
             repo,

@@ -37,7 +37,15 @@ class Invented:
         """The string of the QR on the chip card (identifiers, section 6)."""
         sex = "Nam" if self.sex == "male" else "Nữ"
         return "|".join(
-            (self.cccd, "", self.name.upper(), f"{self.birth_date:%d%m%Y}", sex, self.address, f"{issued:%d%m%Y}")
+            (
+                self.cccd,
+                "",
+                self.name.upper(),
+                f"{self.birth_date:%d%m%Y}",
+                sex,
+                self.address,
+                f"{issued:%d%m%Y}",
+            )
         )
 
     def bhyt_qr(self, facility: str) -> str:
@@ -77,7 +85,9 @@ def _weighted(rng: random.Random, rows: tuple[dict[str, str], ...], weight: str)
 
 def _name(rng: random.Random, sex: str, ethnic_code: str) -> str:
     letter = "m" if sex == "male" else "f"
-    pattern = next((p for p in _rows("names", "minority_name_patterns.csv") if p["code"] == ethnic_code), None)
+    pattern = next(
+        (p for p in _rows("names", "minority_name_patterns.csv") if p["code"] == ethnic_code), None
+    )
     if ethnic_code == "01" or pattern is None:
         surname = _weighted(rng, _rows("names", "surnames_kinh.csv"), "weight_percent_approx")["surname"]
         given = rng.choice(_lines("given_male.txt" if sex == "male" else "given_female.txt"))

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from benhan import records
-from benhan.access import create_client_key, register_client
 from benhan.access import certs as node_certs
+from benhan.access import create_client_key, register_client
 from benhan.base.clock import SYSTEM_CLOCK, local_date
 from benhan.catalogue import lab_items, systems
 from benhan.cli.common import operator_repo
@@ -27,7 +27,11 @@ NAMES = {
     FACILITY_B: "Bệnh viện Thử Nghiệm B",
 }
 COMPLAINTS = ("Sốt", "Đau bụng", "Khó thở", "Đau đầu", "Chóng mặt", "Đau ngực", "Mệt mỏi", "Ho kéo dài")
-DIAGNOSES = (("J18.9", "Viêm phổi"), ("I10", "Tăng huyết áp"), ("E11", "Đái tháo đường không phụ thuộc insuline"))
+DIAGNOSES = (
+    ("J18.9", "Viêm phổi"),
+    ("I10", "Tăng huyết áp"),
+    ("E11", "Đái tháo đường không phụ thuộc insuline"),
+)
 
 
 async def found(store: Store, code: str) -> TenantInfo:
@@ -84,14 +88,18 @@ async def populate(
 
 
 async def _doctor(repo: Repository) -> Staff:
-    page = await repo.search("Practitioner", [("identifier", f"{systems.CCHN}|"), ("_sort", "_id"), ("_count", "1")])
+    page = await repo.search(
+        "Practitioner", [("identifier", f"{systems.CCHN}|"), ("_sort", "_id"), ("_count", "1")]
+    )
     entry = page.entries[0]
     return Staff(f"Practitioner/{entry.id}", entry.data["name"][0]["text"], None, "K04")
 
 
 async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Random) -> None:
     async with repo.transaction() as tx:
-        found_person = await find_or_register(tx, person_from_scan(parse_qr(person.cccd_qr(date(2023, 5, 4)))))
+        found_person = await find_or_register(
+            tx, person_from_scan(parse_qr(person.cccd_qr(date(2023, 5, 4))))
+        )
         at = SYSTEM_CLOCK.now() - timedelta(hours=rng.randint(2, 23))
         admitted = await records.admit(
             tx,
@@ -109,7 +117,13 @@ async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Ra
         await records.add_coverage(
             tx,
             encounter,
-            records.CoverageInput(card=person.card, valid_from=person.card_from, valid_to=person.card_to, percent=80, ma_doituong="1.1"),
+            records.CoverageInput(
+                card=person.card,
+                valid_from=person.card_from,
+                valid_to=person.card_to,
+                percent=80,
+                ma_doituong="1.1",
+            ),
         )
         await records.record_vitals(
             tx,

@@ -41,7 +41,9 @@ class Province:
 
     def requester(self) -> Requester:
         """The doctor of facility B as shown in every audit."""
-        return Requester(self.doctor_b.staff.reference, f"{self.doctor_b.staff.name} ({self.facility_b.code})")
+        return Requester(
+            self.doctor_b.staff.reference, f"{self.doctor_b.staff.name} ({self.facility_b.code})"
+        )
 
 
 async def until(what: str, ready: Callable[[], Awaitable[Any]]) -> Any:
@@ -82,7 +84,9 @@ async def hub_back(p: Province) -> str:
     repo = operator_repo(p.hub, p.hub_tenant.id)
 
     async def arrived() -> Any:
-        page = await repo.search("DocumentReference", [("type", "urn:benhan:paper|ho-so-niem-phong"), ("_count", "20")])
+        page = await repo.search(
+            "DocumentReference", [("type", "urn:benhan:paper|ho-so-niem-phong"), ("_count", "20")]
+        )
         return page.entries
 
     found = await until("trục nhận hồ sơ", arrived)
@@ -130,7 +134,11 @@ async def _revoke_all(p: Province) -> None:
 async def by_break_glass(p: Province) -> str:
     """Step: break-glass with a reason; it goes on the review list."""
     await ask_right(
-        p.doctor_b.repo, p.patient_b, "break-glass", "Cấp cứu, người bệnh hôn mê, cần tiền sử dị ứng", p.requester()
+        p.doctor_b.repo,
+        p.patient_b,
+        "break-glass",
+        "Cấp cứu, người bệnh hôn mê, cần tiền sử dị ứng",
+        p.requester(),
     )
     count, size = await _look(p)
     return f"mở khẩn cấp 4 giờ: {count} tài liệu, hộp niêm phong {size:,} byte đúng mã băm"

@@ -68,13 +68,21 @@ class Stack:
     def start(self, node: Node) -> None:
         """Start the pages and the worker of a node and wait until it answers."""
         for command in ("serve", "worker"):
-            node.processes.append(self._spawn(f"{node.name}-{command}", command, "--config", str(node.config)))
+            node.processes.append(
+                self._spawn(f"{node.name}-{command}", command, "--config", str(node.config))
+            )
         wait_for(f"{node.url}/healthz", node.processes)
 
     def start_portal(self) -> None:
         """Start the simulator of the BHYT portal."""
         self.portal = self._spawn(
-            "portal", "simulate", "bhyt", "--port", str(self.portal_port), "--state", str(self.home / "portal")
+            "portal",
+            "simulate",
+            "bhyt",
+            "--port",
+            str(self.portal_port),
+            "--state",
+            str(self.home / "portal"),
         )
         wait_for(f"http://127.0.0.1:{self.portal_port}/healthz", [self.portal])
 
@@ -154,7 +162,14 @@ def lay_out(home: Path) -> Stack:
 
 
 def _node(
-    home: Path, name: str, role: str, ca: Path, *, machine_port: int | None, hub_port: int | None, portal_port: int | None
+    home: Path,
+    name: str,
+    role: str,
+    ca: Path,
+    *,
+    machine_port: int | None,
+    hub_port: int | None,
+    portal_port: int | None,
 ) -> Node:
     folder = home / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,4 +203,6 @@ def _node(
 def _toml(value: str | int | bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int) else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return (
+        str(value) if isinstance(value, int) else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    )

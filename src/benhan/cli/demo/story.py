@@ -60,7 +60,11 @@ def _new_person(crowd: Iterable[object]) -> Iterable[ward.Invented]:
     from benhan.cli.demo.people import invent
 
     today = local_date(SYSTEM_CLOCK.now())
-    return (p for p in invent(60, SEED + 1, today) if 30 < today.year - p.birth_date.year < 80 and p.ethnic_code == "01")
+    return (
+        p
+        for p in invent(60, SEED + 1, today)
+        if 30 < today.year - p.birth_date.year < 80 and p.ethnic_code == "01"
+    )
 
 
 def steps(p: sharing.Province) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
@@ -133,7 +137,10 @@ async def leave_outputs(p: sharing.Province, out: Path) -> None:
         if attachment.get("contentType") in ("application/xml", "text/xml"):
             (out / "ho-so-bhyt.xml").write_bytes(await p.a.blobs.get(records.blob_of(entry.data)))
     rows = await repo.audit_of_patient(w.patient_id, 1000)
-    lines = [dumps({"at": r.at.isoformat(), "actor": r.actor, "action": r.action, "entity": r.entity}) for r in rows]
+    lines = [
+        dumps({"at": r.at.isoformat(), "actor": r.actor, "action": r.action, "entity": r.entity})
+        for r in rows
+    ]
     (out / "nhat-ky.ndjson").write_bytes(b"\n".join(lines) + b"\n")
     (out / "goc-tin-cay.pem").write_bytes(root_certificate(p.a.settings))
 
@@ -176,11 +183,15 @@ async def demo(home: Path, out: Path, *, once: bool, people: int = PEOPLE) -> bo
         register_card(home / "portal", province.ward.patient.card)
         for each in stack.nodes:
             stack.start(each)
-        console.print(f"Tỉnh tập huấn sẵn sàng sau {time.perf_counter() - began:.1f} giây ({people} người bệnh bịa).")
+        console.print(
+            f"Tỉnh tập huấn sẵn sàng sau {time.perf_counter() - began:.1f} giây ({people} người bệnh bịa)."
+        )
         if once:
             done = await run_story(province, out)
             ok = not any(step.failed for step in done)
-            console.print(f"{'Xong' if ok else 'HỎNG'}: {time.perf_counter() - began:.1f} giây; kết quả ở {out}/.")
+            console.print(
+                f"{'Xong' if ok else 'HỎNG'}: {time.perf_counter() - began:.1f} giây; kết quả ở {out}/."
+            )
             return ok
         await offer(stack, province)
     return True
@@ -200,8 +211,13 @@ async def offer(stack: Stack, p: sharing.Province) -> None:
         console.print(f"\n[bold]{info.name}[/] (mã {info.code}): {each.url}/")
         for role in cast:
             titles = ", ".join(code for code, _ in role.roles)
-            console.print(f"  {role.username:12s} {role.name:20s} {titles:24s} TOTP {totp_seed(info.code, role.username)}", markup=False)
-    console.print(f"\nMật khẩu: {PASSWORD}   PIN ký: {PIN}   (chỉ để tập huấn; `benhan totp SEED` cho mã một lần)")
+            console.print(
+                f"  {role.username:12s} {role.name:20s} {titles:24s} TOTP {totp_seed(info.code, role.username)}",
+                markup=False,
+            )
+    console.print(
+        f"\nMật khẩu: {PASSWORD}   PIN ký: {PIN}   (chỉ để tập huấn; `benhan totp SEED` cho mã một lần)"
+    )
     console.print("Ctrl+C để dừng.")
     try:
         await asyncio.Event().wait()

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from benhan import records
 from benhan.base.clock import SYSTEM_CLOCK, local, local_date
 from benhan.base.errors import RuleViolation
 from benhan.catalogue import lab_items
 from benhan.cli.demo.cast import Player
 from benhan.cli.demo.people import Invented
-from benhan import records
 from benhan.identity import find_or_register, parse_qr, person_from_scan
 
 KHOA = ("K04", "Khoa Nội tổng hợp")
@@ -47,11 +47,15 @@ async def reception(w: Ward) -> str:
     desk = w.players["tiepdon"]
     scan = parse_qr(w.patient.cccd_qr(date(2023, 5, 4)))
     first = await find_or_register(desk.repo, person_from_scan(scan))
-    again = await find_or_register(desk.repo, person_from_scan(parse_qr(w.patient.bhyt_qr(desk.facility.code))))
+    again = await find_or_register(
+        desk.repo, person_from_scan(parse_qr(w.patient.bhyt_qr(desk.facility.code)))
+    )
     if again.created and not again.candidates:
         raise RuleViolation("cli.demo-step", "Quét thẻ BHYT lại tạo người bệnh mới mà không cảnh báo trùng.")
     w.patient_id = first.patient.id
-    return f"quét CCCD → {'đăng ký mới' if first.created else 'đã có'}; quét thẻ BHYT → không tạo trùng âm thầm"
+    return (
+        f"quét CCCD → {'đăng ký mới' if first.created else 'đã có'}; quét thẻ BHYT → không tạo trùng âm thầm"
+    )
 
 
 async def admission(w: Ward) -> str:
@@ -129,7 +133,9 @@ async def orders(w: Ward) -> str:
         await records.enter_result(
             lab.repo,
             order.id,
-            records.ResultInput(Decimal("14.2") + number, w.at(2), lab.staff, taken=w.at(1.2), machine="XN.1.51Z01.01"),
+            records.ResultInput(
+                Decimal("14.2") + number, w.at(2), lab.staff, taken=w.at(1.2), machine="XN.1.51Z01.01"
+            ),
         )
     w.late_order = made[2].id
     series = await records.result_series(doctor.repo, w.patient_id, codes[0])
@@ -161,12 +167,16 @@ async def care(w: Ward) -> str:
         records.DrugOrder("TH0001", Decimal(1), "viên", "Uống", 3, 2, w.at(1.5), doctor.staff),
     )
     for hours in (2, 8, 14):
-        await records.administer(nurse.repo, drug.id, records.Administration(w.at(hours), Decimal(1), nurse.staff))
+        await records.administer(
+            nurse.repo, drug.id, records.Administration(w.at(hours), Decimal(1), nurse.staff)
+        )
     sheet = await records.open_sheet(doctor.repo, w.encounter, "36/BV2", doctor.staff, w.at(1))
     signing = await doctor.signing("bac_si_ra_y_lenh", w.tsa)
     for hours, text in ((1, "Sốt 39,1 °C, ho đờm vàng, ran nổ đáy phổi phải."), (9, "Giảm sốt, đỡ khó thở.")):
         entry = await records.add_entry(
-            doctor.repo, sheet.id, records.Entry(w.at(hours), doctor.staff, progress=text, orders="Theo y lệnh thuốc.")
+            doctor.repo,
+            sheet.id,
+            records.Entry(w.at(hours), doctor.staff, progress=text, orders="Theo y lệnh thuốc."),
         )
         await records.sign_entry(doctor.repo, entry.id, signing, authorize=doctor.authorize)
     await records.end_sheet(doctor.repo, sheet.id, signing, authorize=doctor.authorize)
@@ -309,7 +319,7 @@ async def close(w: Ward) -> str:
             w.encounter,
             records.VitalSigns(w.at(19.5), w.players["dieuduong"].staff, pulse=Decimal(80)),
         )
-    except Exception as refused:  # noqa: BLE001 - shown to the operator below
+    except Exception as refused:
         return f"đóng và niêm phong; ghi thêm bị từ chối: {getattr(refused, 'code', refused)} ({doctor.facility.code})"
     raise RuleViolation("cli.demo-step", "Hồ sơ đã đóng mà vẫn ghi được.")
 
