@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from benhan.catalogue import systems
-from benhan.forms import Form, PrintContext, PrintedEntry, PrintedSignature
-from benhan.forms import pdf as print_pdf
+from benhan.forms import Form, PrintContext, PrintedEntry, PrintedSignature, PrintResult, print_form
 from benhan.identity import name_of
 from benhan.records.cases import case
 from benhan.records.shapes import concept, fact, fact_of, house, instant, of_encounter, ref, with_extensions
 from benhan.records.types import JsonObject, Signature
+from benhan.signing import Place
 from benhan.store import Repository, Stored
+
+BOXES = "o-ky"
 
 
 async def render(
@@ -28,7 +31,7 @@ async def render(
     lookup: str | None = None,
     printed_at: datetime | None = None,
     mark: str | None = None,
-) -> bytes:
+) -> PrintResult:
     """PDF/A-2b of a form in this đợt; ``signatures`` are shown as printed names with time."""
     here = await case(repo, encounter_id)
     place = await house(repo)
@@ -45,7 +48,7 @@ async def render(
         printed_at=printed_at or repo.clock.now(),
         mark=mark,
     )
-    return await asyncio.to_thread(print_pdf, form, context)
+    return await asyncio.to_thread(print_form, form, context)
 
 
 def blob_of(document: JsonObject) -> str:
@@ -71,7 +74,14 @@ def attachment(sha256: str, size: int, title: str, at: datetime, content_type: s
 
 
 async def put_paper(
-    tx: Repository, form: Form, response: Stored, data: bytes, *, author: JsonObject, before: Stored | None
+    tx: Repository,
+    form: Form,
+    response: Stored,
+    data: bytes,
+    *,
+    author: JsonObject,
+    before: Stored | None,
+    boxes: str = "",
 ) -> Stored:
     """Put a signed PDF away: a further signature renews its document, a new print replaces the one before."""
     sha256 = await tx.store.blobs.put(data)
@@ -93,7 +103,11 @@ async def put_paper(
     }
     if before is not None and not same_print:
         document["relatesTo"] = [{"code": "replaces", "target": ref("DocumentReference", before.id)}]
-    facts = [fact("to", response.id), fact("ban-cua-to", str(response.version))]
+    facts = [
+        fact("to", response.id),
+        fact("ban-cua-to", str(response.version)),
+        *([fact(BOXES, boxes)] if boxes else []),
+    ]
     document = with_extensions(document, *facts)
     if before is None or not same_print:
         if before is not None and before.data["status"] == "current":
@@ -116,3 +130,16 @@ async def document_of(repo: Repository, encounter_id: str, response_id: str) -> 
         if fact_of(d.data, "to") == response_id and d.data["status"] == "current"
     ]
     return found[-1] if found else None
+
+
+def boxes_text(printed: PrintResult) -> str:
+    """Signature boxes of a print as text, kept with its document for the next signer (pure)."""
+    return json.dumps([[b.role, b.page, b.x0, b.y0, b.x1, b.y1] for b in printed.signature_boxes])
+
+
+def place_of(text: str, role: str) -> Place | None:
+    """Where a role signs visibly on a print, None when the paper has no box for it (pure)."""
+    for name, page, x0, y0, x1, y1 in json.loads(text or "[]"):
+        if name == role:
+            return Place(page - 1, (x0, y0, x1, y1))
+    return None

@@ -17,10 +17,12 @@ _AUTHOR = {
 }
 
 
-async def ink_pdf(pdf: bytes, sign: SignWith, *, field: str, reason: str) -> bytes:
-    """The PDF with one more PAdES signature in ``field``."""
+async def ink_pdf(
+    pdf: bytes, sign: SignWith, *, field: str, reason: str, place: signing.Place | None = None
+) -> bytes:
+    """The PDF with one more PAdES signature in ``field``, visible in ``place``."""
     return await signing.sign_pdf(
-        pdf, sign.signer, field=field, reason=reason, name=sign.staff.name, tsa=sign.tsa
+        pdf, sign.signer, field=field, reason=reason, name=sign.staff.name, tsa=sign.tsa, place=place
     )
 
 

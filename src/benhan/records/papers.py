@@ -13,7 +13,16 @@ from benhan.forms import Form, SignaturePlace, answers, check, compute
 from benhan.forms import get as get_form
 from benhan.forms import response as form_response
 from benhan.records.cases import add_event, case, locked_case, set_opened
-from benhan.records.documents import blob_of, content_of, document_of, put_paper, render
+from benhan.records.documents import (
+    BOXES,
+    blob_of,
+    boxes_text,
+    content_of,
+    document_of,
+    place_of,
+    put_paper,
+    render,
+)
 from benhan.records.extraction import extract
 from benhan.records.facts import defaults, form_of
 from benhan.records.ink import ink_pdf, signature_element
@@ -276,7 +285,7 @@ async def print_paper(repo: Repository, response_id: str) -> bytes:
         return await content_of(repo, document.data)
     form = form_of(stored.data)
     found = await signatures_of(repo, stored)
-    return await render(repo, form, encounter_id, answers(form, stored.data), signatures=found)
+    return (await render(repo, form, encounter_id, answers(form, stored.data), signatures=found)).pdf
 
 
 async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, authorize: Authorize) -> Stored:
@@ -299,8 +308,14 @@ async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, auth
     refuse_incomplete(form, answers(form, stored.data))
     before = await document_of(repo, encounter_id, response_id)
     now = repo.clock.now()
-    base = await _to_sign(repo, form, stored, before, found, place, sign, now)
-    signed = await ink_pdf(base, sign, field=field_name(place), reason=sign.reason or place.title)
+    base, boxes = await _to_sign(repo, form, stored, before, found, now)
+    signed = await ink_pdf(
+        base,
+        sign,
+        field=field_name(place),
+        reason=sign.reason or place.title,
+        place=place_of(boxes, place.role),
+    )
     async with repo.transaction() as tx:
         current = await tx.read("QuestionnaireResponse", response_id)
         if current.version != stored.version:
@@ -309,7 +324,9 @@ async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, auth
         if current.data["status"] == "in-progress":
             resource = await tx.update({**current.data, "status": "completed"}, if_match=current.version)
         same = before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version)
-        document = await put_paper(tx, form, resource, signed, author=staff_ref(sign.staff), before=before)
+        document = await put_paper(
+            tx, form, resource, signed, author=staff_ref(sign.staff), before=before, boxes=boxes
+        )
         element = signature_element(sign, now, content="application/pdf")
         known = {
             "sha256": blob_of(document.data),
@@ -338,29 +355,19 @@ def refuse_incomplete(form: Form, given: Mapping[str, Any]) -> None:
 
 
 async def _to_sign(
-    repo: Repository,
-    form: Form,
-    stored: Stored,
-    before: Stored | None,
-    found: list[Signature],
-    place: SignaturePlace,
-    sign: SignWith,
-    now: datetime,
-) -> bytes:
-    """The PDF to sign: the one that carries the earlier signatures of this version, else a fresh print."""
+    repo: Repository, form: Form, stored: Stored, before: Stored | None, found: list[Signature], now: datetime
+) -> tuple[bytes, str]:
+    """The PDF to sign and its boxes: the one with the earlier signatures of this version, else a fresh print.
+
+    A fresh print names those who signed an earlier version whose answers still stand.
+    """
     if before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version):
-        return await content_of(repo, before.data)
-    mine = Signature(
-        "", place.role, place.title, sign.staff.reference, sign.staff.name, now, stored.version, True, False
+        return await content_of(repo, before.data), fact_of(before.data, BOXES)
+    encounter_id = id_of(stored.data["encounter"])
+    printed = await render(
+        repo, form, encounter_id, answers(form, stored.data), signatures=found, printed_at=now
     )
-    return await render(
-        repo,
-        form,
-        id_of(stored.data["encounter"]),
-        answers(form, stored.data),
-        signatures=[*found, mine],
-        printed_at=now,
-    )
+    return printed.pdf, boxes_text(printed)
 
 
 async def withdraw_signature(

@@ -211,5 +211,7 @@ async def _paper(
     row = {"ngay_gio": addendum.happened.replace(microsecond=0).isoformat(), "dien_bien": _text(addendum)}
     head = await defaults(tx, here.encounter_id, ADDENDUM_FORM)
     entries = [PrintedEntry(row, sign.staff.name, now, "Ghi bổ sung")]
-    pdf = await render(tx, form, here.encounter_id, head, entries=entries, printed_at=now, mark="GHI BỔ SUNG")
-    return await ink_pdf(pdf, sign, field="ky_bo_sung", reason=addendum.reason)
+    printed = await render(
+        tx, form, here.encounter_id, head, entries=entries, printed_at=now, mark="GHI BỔ SUNG"
+    )
+    return await ink_pdf(printed.pdf, sign, field="ky_bo_sung", reason=addendum.reason)

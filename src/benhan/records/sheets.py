@@ -228,9 +228,10 @@ async def _print(repo: Repository, sheet: Stored) -> bytes:
         for e in await entries(repo, sheet.id)
     ]
     form = form_of(sheet.data)
-    return await render(
+    printout = await render(
         repo, form, id_of(sheet.data["encounter"]), answers(form, sheet.data), entries=printed
     )
+    return printout.pdf
 
 
 async def end_sheet(repo: Repository, sheet_id: str, sign: SignWith, *, authorize: Authorize) -> Stored:
