@@ -31,10 +31,12 @@ _INSERT = (
     "password_hash, password_at, must_change, "
     "totp_sealed, totp_confirmed, created_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
-_REMEMBER = "insert into password_history (tenant, account, set_at, password_hash) values (%s, %s, %s, %s)"
+_REMEMBER = (
+    "insert into password_history (tenant, account, id, set_at, password_hash) values (%s, %s, %s, %s, %s)"
+)
 _HISTORY = (
     "select password_hash from password_history where tenant = %s and account = %s "
-    "order by set_at desc limit %s"
+    "order by set_at desc, id desc limit %s"
 )
 _RENEW = (
     "update account set password_hash = %s, password_at = %s, must_change = %s where tenant = %s and id = %s"
@@ -121,16 +123,16 @@ async def create_account(
         sealed is not None,
         now,
     )
-    try:
-        async with repo.transaction() as tx:
+    async with repo.transaction() as tx:
+        try:
             await run(tx, _INSERT, values)
-            await run(tx, _REMEMBER, (tenant, account, now, encoded))
-            await tx.audit(
-                "account-create", entity=person, patient=None, detail={"account": str(account), "kind": kind}
-            )
-            return await read_account(tx, account)
-    except UniqueViolation:
-        raise Conflict("access.username-taken", "Tên đăng nhập này đã có.") from None
+        except UniqueViolation:
+            raise Conflict("access.username-taken", "Tên đăng nhập này đã có.") from None
+        await run(tx, _REMEMBER, (tenant, account, new_uuid(clock=repo.clock), now, encoded))
+        await tx.audit(
+            "account-create", entity=person, patient=None, detail={"account": str(account), "kind": kind}
+        )
+        return await read_account(tx, account)
 
 
 async def read_account(repo: Repository, account: UUID) -> Account:
@@ -216,7 +218,7 @@ async def _set_password(repo: Repository, account: UUID, new: str, *, must_chang
     encoded, now = await hash_password(new), repo.clock.now()
     async with repo.transaction() as tx:
         await run(tx, _RENEW, (encoded, now, must_change, repo.ctx.tenant, account))
-        await run(tx, _REMEMBER, (repo.ctx.tenant, account, now, encoded))
+        await run(tx, _REMEMBER, (repo.ctx.tenant, account, new_uuid(clock=repo.clock), now, encoded))
         await run(tx, _END_SESSIONS, (now, repo.ctx.tenant, account))
         await tx.audit(action, entity=None, patient=None, detail={"account": str(account)})
 

@@ -23,9 +23,10 @@ create table account (
 create table password_history (
     tenant uuid not null,
     account uuid not null,
+    id uuid not null,
     set_at timestamptz not null,
     password_hash text collate "C" not null,
-    primary key (tenant, account, set_at),
+    primary key (tenant, account, id),
     foreign key (tenant, account) references account
 );
 
