@@ -1,43 +1,420 @@
-"""The one door to resources. (Bodies follow within minutes; the face is final.)"""
+"""The one door to resources: policy, append, index, audit. See :mod:`benhan.store` for the rules of bytes and ids."""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
 
 from benhan.base.clock import Clock
-from benhan.base.json_door import JsonObject
-from benhan.store.model import AuditRow, Ctx, Policy, SearchPage, SearchParams, Stored
+from benhan.base.errors import Conflict, Deleted, InvalidInput, NotFound, StaleVersion
+from benhan.base.ids import new_id
+from benhan.base.json_door import JsonObject, dumps, loads_object
+from benhan.fhir import RESOURCE_TYPES, patient_of, validate
+from benhan.store import audit as audit_rows
+from benhan.store import reading
+from benhan.store.audit import AuditEntry
+from benhan.store.bundle import apply_bundle
+from benhan.store.indexing import IndexRows, rows_of
+from benhan.store.keys import scope_of
+from benhan.store.model import (
+    Action,
+    AuditRow,
+    Ctx,
+    Policy,
+    SearchPage,
+    SearchParams,
+    Stored,
+    instant,
+)
+from benhan.store.reading import Current
+from benhan.store.refusals import not_allowed, not_found, unknown_type
+from benhan.store.search import export_rows, run_count, run_search
+from benhan.store.transaction import Transaction
+from benhan.store.writing import Change, append
 
 if TYPE_CHECKING:
     from benhan.store.store import Store
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_OUTBOX = (
+    "insert into outbox (tenant, topic, key, payload, at) values (%s, %s, %s, %s::jsonb, %s) "
+    "on conflict (tenant, topic, key) do nothing"
+)
+_ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_LAST_VERSION = 2_147_483_647
+
+
+class ManyMatches(Conflict):
+    """A condition that should find one resource finds several."""
+
+    status = 412
+
 
 class Repository:
-    """Reads and writes resources of one tenant as one caller."""
+    """Reads and writes resources of one tenant as one caller. Cheap; make one per request.
 
-    ctx: Ctx
-    policy: Policy
-    store: Store
-    clock: Clock
-    connection: psycopg.AsyncConnection[Any] | None
+    Inside ``transaction()`` the repository given has ``connection`` set and everything happens in that transaction;
+    outside, each call has its own.
+    """
 
-    async def read(self, resource_type: str, resource_id: str) -> Stored: ...
-    async def vread(self, resource_type: str, resource_id: str, version: int) -> Stored: ...
-    async def create(self, resource: JsonObject | bytes, *, if_none_exist: str | None = None, custodian: UUID | None = None) -> Stored: ...
-    async def update(self, resource: JsonObject | bytes, *, if_match: int | None = None, custodian: UUID | None = None) -> Stored: ...
-    async def conditional_update(self, resource_type: str, query: SearchParams, resource: JsonObject | bytes) -> Stored: ...
-    async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> None: ...
-    async def history(self, resource_type: str, resource_id: str | None = None, *, limit: int = 100, before: int | None = None) -> list[Stored]: ...
-    async def search(self, resource_type: str, params: SearchParams) -> SearchPage: ...
-    async def count(self, resource_type: str, params: SearchParams) -> int: ...
-    async def bundle(self, bundle: JsonObject) -> JsonObject: ...
-    def export(self, types: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, bytes]]: ...
-    def transaction(self) -> AbstractAsyncContextManager[Repository]: ...
-    async def outbox(self, topic: str, key: str, payload: JsonObject) -> None: ...
-    async def audit(self, action: str, *, entity: str | None, patient: str | None, outcome: str = "0", detail: JsonObject | None = None) -> None: ...
-    async def audit_of_patient(self, patient_id: str, limit: int = 200) -> list[AuditRow]: ...
+    def __init__(self, store: Store, ctx: Ctx, policy: Policy, tx: Transaction | None = None) -> None:
+        self.store = store
+        self.ctx = ctx
+        self.policy = policy
+        self._tx = tx
+
+    @property
+    def clock(self) -> Clock:
+        """The store's clock."""
+        return self.store.clock
+
+    @property
+    def connection(self) -> psycopg.AsyncConnection[Any] | None:
+        """Inside a transaction: its connection, role benhan_app, tenant set. Do not commit or roll back on it."""
+        return None if self._tx is None else self._tx.connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Repository]:
+        """A repository bound to one transaction: committed at the end, rolled back on an exception; nesting joins."""
+        if self._tx is not None:
+            yield self
+            return
+        async with self.store.begin(self.ctx) as tx:
+            yield Repository(self.store, self.ctx, self.policy, tx)
+
+    # ---- reads -----------------------------------------------------------------------------------------------
+
+    async def read(self, resource_type: str, resource_id: str) -> Stored:
+        """The current version. Raises: ``NotFound`` (store.not-found), ``Deleted`` (store.deleted, store.destroyed)."""
+        self._ask(Action.READ, resource_type)
+        async with self.transaction() as tx:
+            current = await tx.current(resource_type, resource_id)
+            if current is None:
+                raise not_found(resource_type, resource_id)
+            stored = current.stored
+            if current.destroyed:
+                raise reading.destroyed(resource_type, resource_id)
+            if stored.deleted:
+                raise Deleted("store.deleted", "Tài liệu này đã bị xóa; lịch sử vẫn còn.")
+            self.policy.check(self.ctx, Action.READ, resource_type, stored.data)
+            tx.note(Action.READ, stored, current.patient)
+        return stored
+
+    async def vread(self, resource_type: str, resource_id: str, version: int) -> Stored:
+        """One version. Raises: ``NotFound`` (store.no-such-version), ``Deleted``."""
+        self._ask(Action.VREAD, resource_type)
+        async with self.transaction() as tx:
+            row = await tx.one(reading.VERSION, (self.ctx.tenant, resource_type, resource_id, version))
+            if row is None:
+                raise NotFound("store.no-such-version", "Không có phiên bản này.")
+            stored = await reading.stored_of(self.store.keys, tx.open_connection, self.ctx.tenant, row)
+            if stored is None:
+                raise reading.destroyed(resource_type, resource_id)
+            if stored.deleted:
+                raise Deleted("store.deleted", "Phiên bản này là một lần xóa.")
+            self.policy.check(self.ctx, Action.VREAD, resource_type, stored.data)
+            tx.note(Action.VREAD, stored, patient_of(stored.data))
+        return stored
+
+    async def history(
+        self, resource_type: str, resource_id: str, *, limit: int = 100, before: int | None = None
+    ) -> list[Stored]:
+        """Versions, newest first; ``before``: only versions below this one. Destroyed versions are left out."""
+        scope = self.policy.scope(self.ctx, Action.HISTORY, resource_type)
+        if scope.kind == "none":
+            raise not_allowed(Action.HISTORY, resource_type)
+        async with self.transaction() as tx:
+            rows = await tx.all(
+                reading.HISTORY, (self.ctx.tenant, resource_type, resource_id, before or _LAST_VERSION, limit)
+            )
+            if not rows and before is None:
+                raise not_found(resource_type, resource_id)
+            found: list[Stored] = []
+            for row in rows:
+                stored = await reading.stored_of(self.store.keys, tx.open_connection, self.ctx.tenant, row)
+                if stored is not None:
+                    found.append(stored)
+            patient = next((patient_of(s.data) for s in found if not s.deleted), None)
+            if scope.kind == "patients" and patient not in scope.patient_ids:
+                raise not_found(resource_type, resource_id)
+            if found:
+                tx.note(Action.HISTORY, found[0], patient)
+        return found
+
+    async def search(self, resource_type: str, params: SearchParams) -> SearchPage:
+        """One page of a search; parameters as in a query string or as pairs. See :mod:`benhan.store.search`."""
+        return await run_search(self, resource_type, params)
+
+    async def count(self, resource_type: str, params: SearchParams) -> int:
+        """Number of resources a search would find."""
+        return await run_count(self, resource_type, params)
+
+    def export(self, types: tuple[str, ...] = ()) -> AsyncIterator[tuple[str, bytes]]:
+        """Exact bytes of every current resource that may be exported, by type; audited once per type."""
+        return export_rows(self, types)
+
+    # ---- writes ----------------------------------------------------------------------------------------------
+
+    async def create(
+        self, resource: JsonObject | bytes, *, if_none_exist: str | None = None, custodian: UUID | None = None
+    ) -> Stored:
+        """Append version 1. With ``if_none_exist`` the one resource found is given back instead.
+
+        Raises: ``InvalidInput``, ``NotAllowed``, ``Conflict`` (store.exists), ``ManyMatches`` (store.many-matches).
+        """
+        raw, given = _parsed(resource)
+        resource_type = _type_of(given)
+        async with self.transaction() as tx:
+            if if_none_exist is not None:
+                found = await tx.only_match(resource_type, if_none_exist)
+                if found is not None:
+                    return found
+            return (await tx.write([await tx.prepare_create(raw, given, custodian)]))[0]
+
+    async def update(
+        self, resource: JsonObject | bytes, *, if_match: int | None = None, custodian: UUID | None = None
+    ) -> Stored:
+        """Append the next version; version 1 when the id is new (ids given by clients are accepted).
+
+        Raises: ``StaleVersion`` (store.stale-version) when ``if_match`` is not the current version.
+        """
+        raw, given = _parsed(resource)
+        _type_of(given)
+        async with self.transaction() as tx:
+            return (await tx.write([await tx.prepare_update(raw, given, if_match, custodian)]))[0]
+
+    async def conditional_update(
+        self, resource_type: str, query: SearchParams, resource: JsonObject | bytes, *, if_match: int | None = None
+    ) -> Stored:
+        """Update the one resource that ``query`` finds, create when there is none. Raises: ``ManyMatches``."""
+        raw, given = _parsed(resource)
+        async with self.transaction() as tx:
+            found = await tx.only_match(resource_type, query)
+            if found is None:
+                return (await tx.write([await tx.prepare_create(raw, given, None)]))[0]
+            if given.get("id") not in (None, found.id):
+                raise InvalidInput("store.id-mismatch", "Mã của tài liệu không khớp với tài liệu tìm được.")
+            change = await tx.prepare_update(None, {**given, "id": found.id}, if_match, None)
+            return (await tx.write([change]))[0]
+
+    async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> None:
+        """Append a deletion; a second one changes nothing. Raises: ``NotFound``, ``StaleVersion``."""
+        async with self.transaction() as tx:
+            change = await tx.prepare_delete(resource_type, resource_id, if_match)
+            if change is not None:
+                await tx.write([change])
+
+    async def bundle(self, bundle: JsonObject) -> JsonObject:
+        """Carry out a transaction (all or nothing) or batch Bundle; gives the response Bundle."""
+        return await apply_bundle(self, bundle)
+
+    async def outbox(self, topic: str, key: str, payload: JsonObject) -> None:
+        """Put a message into the outbox in this transaction; a second one with the same topic and key is dropped."""
+        async with self.transaction() as tx:
+            values = (self.ctx.tenant, topic, key, dumps(payload).decode(), self.clock.now())
+            await tx.open_connection.execute(_OUTBOX, values)
+
+    async def audit(
+        self,
+        action: str,
+        *,
+        entity: str | None,
+        patient: str | None,
+        outcome: str = "0",
+        detail: JsonObject | None = None,
+    ) -> None:
+        """Write an audit row for an act that is no resource access. Outside a transaction it is durable on return."""
+        entry = AuditEntry(self.ctx, self.clock.now(), action, entity, None, patient, outcome, detail)
+        if self._tx is None:
+            await self.store.audit.put(self.ctx.tenant, [entry])
+        else:
+            await self._tx.connection.execute(audit_rows.INSERT, audit_rows.columns(self.ctx.tenant, [entry]))
+
+    async def audit_of_patient(self, patient_id: str, limit: int = 200) -> list[AuditRow]:
+        """Who looked at or changed this patient's data, newest first."""
+        async with self.transaction() as tx:
+            return await audit_rows.of_patient(tx.open_connection, self.ctx.tenant, patient_id, limit)
+
+    # ---- inside a transaction: used by this room's modules ----------------------------------------------------
+
+    @property
+    def open_connection(self) -> psycopg.AsyncConnection[Any]:
+        """The connection; a mistake of ours outside a transaction."""
+        if self._tx is None:
+            raise RuntimeError("store: this needs a repository inside transaction()")
+        return self._tx.connection
+
+    async def one(self, sql: str, values: tuple[Any, ...]) -> Any:
+        """First row of a constant statement."""
+        return await (await self.open_connection.execute(sql.encode(), values)).fetchone()
+
+    async def all(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """All rows of a constant statement."""
+        return await (await self.open_connection.execute(sql.encode(), values)).fetchall()
+
+    async def current(self, resource_type: str, resource_id: str, *, lock: bool = False) -> Current | None:
+        """The current version without policy or audit; ``lock`` for a write that follows."""
+        sql = reading.CURRENT_FOR_UPDATE if lock else reading.CURRENT
+        row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
+        return None if row is None else await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
+
+    def note(self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None) -> None:
+        """Note a read for the audit; it is durable before the transaction ends."""
+        if self._tx is None:
+            raise RuntimeError("store: this needs a repository inside transaction()")
+        entry = AuditEntry(
+            self.ctx, self.clock.now(), action, stored.reference, stored.version, patient, "0", detail
+        )
+        self._tx.reads.append(entry)
+
+    def note_entry(self, entry: AuditEntry) -> None:
+        """Note a ready audit row."""
+        if self._tx is None:
+            raise RuntimeError("store: this needs a repository inside transaction()")
+        self._tx.reads.append(entry)
+
+    async def only_match(self, resource_type: str, query: SearchParams) -> Stored | None:
+        """The one resource a condition finds; two writers with the same condition wait for each other."""
+        lock = f"{self.ctx.tenant}|{resource_type}|{query}"
+        await self.open_connection.execute(_ONE_AT_A_TIME, (lock,))
+        pairs = query if isinstance(query, str) else list(query)
+        extra = "&_count=2" if isinstance(pairs, str) else [("_count", "2")]
+        page = await run_search(self, resource_type, pairs + extra)  # type: ignore[operator]
+        if len(page.entries) > 1:
+            raise ManyMatches("store.many-matches", "Điều kiện tìm thấy nhiều hơn một tài liệu.")
+        return page.entries[0] if page.entries else None
+
+    async def prepare_create(self, raw: bytes | None, given: JsonObject, custodian: UUID | None) -> Change:
+        """A create, validated and allowed, ready for :meth:`write`."""
+        resource_type = given["resourceType"]
+        resource_id = given.get("id")
+        if resource_id is None:
+            patient = None if resource_type == "Patient" else patient_of(given)
+            resource_id = new_id(patient, self.clock)
+            raw = None
+        elif (old := await self.current(resource_type, _checked_id(resource_id), lock=True)) is not None:
+            if not old.stored.deleted:
+                raise Conflict("store.exists", "Đã có tài liệu mang mã này.")
+            return await self._change(Action.CREATE, raw, given, old, custodian)
+        return await self._change(Action.CREATE, raw, {**given, "id": resource_id}, None, custodian)
+
+    async def prepare_update(
+        self, raw: bytes | None, given: JsonObject, if_match: int | None, custodian: UUID | None
+    ) -> Change:
+        """An update (or a create under the client's id), validated and allowed."""
+        resource_id = given.get("id")
+        if resource_id is None:
+            raise InvalidInput("store.id-missing", "Tài liệu cần mã (id) để cập nhật.", expression="id")
+        old = await self.current(given["resourceType"], _checked_id(resource_id), lock=True)
+        _check_version(old, if_match)
+        if old is not None and old.destroyed:
+            raise reading.destroyed(given["resourceType"], resource_id)
+        action = Action.CREATE if old is None or old.stored.deleted else Action.UPDATE
+        return await self._change(action, raw, given, old, custodian)
+
+    async def prepare_delete(self, resource_type: str, resource_id: str, if_match: int | None) -> Change | None:
+        """A deletion, allowed; None when it is deleted already."""
+        self._ask(Action.DELETE, resource_type)
+        old = await self.current(resource_type, resource_id, lock=True)
+        if old is None:
+            raise not_found(resource_type, resource_id)
+        if old.stored.deleted:
+            return None
+        _check_version(old, if_match)
+        if old.destroyed:
+            raise reading.destroyed(resource_type, resource_id)
+        self.policy.check(self.ctx, Action.DELETE, resource_type, old.stored.data)
+        await self._guard(Action.DELETE, None, old.stored.data)
+        return Change(
+            Action.DELETE, resource_type, resource_id, old.stored.version + 1, old.rid, self.clock.now(),
+            self.ctx.actor.reference, old.stored.custodian, b"", None, "", old.patient, IndexRows(),
+            rows_of(old.stored.data),
+        )  # fmt: skip
+
+    async def _change(
+        self, action: Action, raw: bytes | None, given: JsonObject, old: Current | None, custodian: UUID | None
+    ) -> Change:
+        resource_type, resource_id = given["resourceType"], _checked_id(given["id"])
+        at = self.clock.now()
+        version = 1 if old is None else old.stored.version + 1
+        if raw is None:
+            meta = {**(given.get("meta") or {}), "versionId": str(version), "lastUpdated": instant(at)}
+            head = {"resourceType": resource_type, "id": resource_id, "meta": meta}
+            raw = dumps({**head, **{k: v for k, v in given.items() if k not in head}})
+            given = loads_object(raw)
+        validate(given)
+        before = None if old is None or old.stored.deleted else old.stored.data
+        if before is not None:
+            self.policy.check(self.ctx, action, resource_type, before)
+        self.policy.check(self.ctx, action, resource_type, given)
+        await self._guard(action, given, before)
+        if old is not None and custodian is None:
+            custodian = old.stored.custodian
+        return Change(
+            action, resource_type, resource_id, version,
+            await self.store.next_rid(self.open_connection) if old is None else old.rid,
+            at, self.ctx.actor.reference, custodian, raw, given, scope_of(given), patient_of(given), rows_of(given),
+            None if before is None else rows_of(before),
+        )  # fmt: skip
+
+    async def _guard(self, action: Action, new: JsonObject | None, old: JsonObject | None) -> None:
+        for guard in self.store.guards:
+            await guard(self, self.ctx, action, new, old)
+
+    async def write(self, changes: list[Change]) -> list[Stored]:
+        """Append prepared changes with their audit rows."""
+        connection, tenant = self.open_connection, self.ctx.tenant
+        scopes = {c.scope for c in changes if not c.deleted}
+        fresh = {f"{c.type}/{c.id}" for c in changes if c.version == 1} & scopes
+        keys = await self.store.keys.for_scopes(connection, tenant, scopes, fresh)
+        entries = [
+            AuditEntry(self.ctx, c.at, c.action, f"{c.type}/{c.id}", c.version, c.patient, "0", c.detail) for c in changes
+        ]
+        await append(connection, tenant, changes, keys, entries, self.clock.now())
+        return [
+            reading.make(c.type, c.id, c.version, c.at, c.author, str(c.action), c.raw, c.sha256.hex(), c.custodian)
+            for c in changes
+        ]
+
+    def _ask(self, action: Action, resource_type: str) -> None:
+        if resource_type not in RESOURCE_TYPES:
+            raise unknown_type(resource_type)
+        self.policy.check(self.ctx, action, resource_type, None)
+
+
+def _parsed(resource: JsonObject | bytes) -> tuple[bytes | None, JsonObject]:
+    if isinstance(resource, bytes | bytearray):
+        raw = bytes(resource)
+        return raw, loads_object(raw)
+    return None, resource
+
+
+def _type_of(given: JsonObject) -> str:
+    resource_type = given.get("resourceType")
+    if not isinstance(resource_type, str) or resource_type not in RESOURCE_TYPES:
+        raise InvalidInput(
+            "store.unknown-type", "Thiếu loại tài liệu hoặc loại không được lưu.", expression="resourceType"
+        )
+    return resource_type
+
+
+def _checked_id(resource_id: Any) -> str:
+    if not isinstance(resource_id, str) or not _ID.fullmatch(resource_id):
+        raise InvalidInput(
+            "store.bad-id", "Mã tài liệu chỉ gồm chữ, số, dấu gạch ngang, dấu chấm; tối đa 64.", expression="id"
+        )
+    return resource_id
+
+
+def _check_version(old: Current | None, if_match: int | None) -> None:
+    if if_match is None:
+        return
+    if old is None or old.stored.version != if_match:
+        raise StaleVersion("store.stale-version", "Tài liệu đã được người khác sửa; hãy tải lại rồi sửa tiếp.")
+
+

@@ -1,0 +1,235 @@
+"""Bundles: transaction (all or nothing, in FHIR's order) and batch (each entry for itself).
+
+Order of a transaction (R4 3.1.0.11.2): DELETE, POST, PUT and PATCH, GET and HEAD. Entries may point to each other by
+``fullUrl`` (``urn:uuid:…``) and by conditional references (``Patient?identifier=…``); both are resolved before anything
+is written. PATCH is not supported.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from benhan.base.errors import BenhanError, InvalidInput
+from benhan.base.ids import new_id, new_uuid, placement_of_patient
+from benhan.base.json_door import JsonObject
+from benhan.fhir import RESOURCE_TYPES, operation_outcome, references
+from benhan.store.model import Stored, instant
+
+if TYPE_CHECKING:
+    from benhan.store.repository import Repository
+
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+_ETAG = re.compile(r'(?:W/)?"(\d+)"')
+_MAX_ENTRIES = 5000
+
+
+@dataclass
+class _Entry:
+    """One entry: its place, what it asks, and where its resource goes."""
+
+    index: int
+    method: str
+    type: str
+    id: str | None
+    query: str
+    version: int | None
+    resource: JsonObject | None
+    full_url: str
+    if_none_exist: str | None
+    if_match: int | None
+    found: Stored | None = None
+
+
+async def apply_bundle(repo: Repository, bundle: JsonObject) -> JsonObject:
+    """Carry out a Bundle of type transaction or batch; gives the response Bundle, entries in the order given.
+
+    Raises: ``InvalidInput`` (store.bundle-*) and, for a transaction, whatever the first failing entry raises.
+    """
+    kind = bundle.get("type")
+    if bundle.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
+        raise InvalidInput("store.bundle-type", "Bundle phải có kiểu transaction hoặc batch.", expression="Bundle.type")
+    given = bundle.get("entry") or []
+    if len(given) > _MAX_ENTRIES:
+        raise InvalidInput("store.bundle-too-many", f"Bundle có hơn {_MAX_ENTRIES} mục.", expression="Bundle.entry")
+    if kind == "batch":
+        answers = [await _alone(repo, n, entry) for n, entry in enumerate(given)]
+    else:
+        entries = [_read(n, entry) for n, entry in enumerate(given)]
+        answers = await _transaction(repo, entries)
+    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": answers}
+
+
+async def _alone(repo: Repository, index: int, given: JsonObject) -> JsonObject:
+    """A batch entry: its failure is its own."""
+    try:
+        entry = _read(index, given)
+        async with repo.transaction() as tx:
+            return await _one(tx, entry)
+    except BenhanError as error:
+        return {"response": {"status": str(error.status), "outcome": operation_outcome(error)}}
+
+
+async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObject]:
+    answers: dict[int, JsonObject] = {}
+    async with repo.transaction() as tx:
+        await _resolve(tx, entries)
+        ordered = sorted(entries, key=lambda e: _ORDER[e.method])
+        for entry in (e for e in ordered if e.method == "DELETE"):
+            answers[entry.index] = await _one(tx, entry)
+        writes = [e for e in ordered if e.method in ("POST", "PUT") and e.found is None and e.if_match is None]
+        careful = [e for e in ordered if e.method in ("POST", "PUT") and e not in writes]
+        changes = []
+        for entry in writes:
+            resource = entry.resource or {}
+            prepare = tx.prepare_create(None, resource, None) if entry.method == "POST" else None
+            changes.append(await (prepare or tx.prepare_update(None, resource, None, None)))
+        for entry, stored in zip(writes, await tx.write(changes) if changes else [], strict=True):
+            answers[entry.index] = _written(stored)
+        for entry in careful:
+            answers[entry.index] = await _one(tx, entry)
+        for entry in (e for e in ordered if e.method in ("GET", "HEAD")):
+            answers[entry.index] = await _one(tx, entry)
+    return [answers[e.index] for e in entries]
+
+
+async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
+    """Give every new resource its id, then put ids in place of ``urn:uuid:`` and conditional references."""
+    known: dict[str, str] = {}
+    targets: set[str] = set()
+    patient = await _patient_hint(tx, entries)
+    for entry in entries:
+        if entry.method not in ("POST", "PUT"):
+            continue
+        if entry.if_none_exist is not None or (entry.method == "PUT" and entry.id is None):
+            entry.found = await tx.only_match(entry.type, entry.if_none_exist or entry.query)
+        resource = entry.resource or {}
+        if entry.method == "POST":
+            own = new_id(None if entry.type == "Patient" else patient, tx.clock)
+            entry.id = entry.found.id if entry.found else own
+        elif entry.id is None:
+            entry.id = entry.found.id if entry.found else resource.get("id") or new_id(patient, tx.clock)
+        if entry.type == "Patient" and patient is None:
+            patient = entry.id
+        target = f"{entry.type}/{entry.id}"
+        if target in targets:
+            raise InvalidInput("store.bundle-twice", "Một tài liệu xuất hiện hai lần trong Bundle.", expression=_at(entry))
+        targets.add(target)
+        if entry.full_url:
+            known[entry.full_url] = target
+        entry.resource = {**resource, "id": entry.id}
+    for entry in entries:
+        if entry.resource is not None:
+            entry.resource = copy.deepcopy(entry.resource)
+            await _point(tx, entry, known)
+
+
+async def _patient_hint(tx: Repository, entries: list[_Entry]) -> str | None:
+    """Placement of new resources: that of the bundle's own new patient when it brings exactly one."""
+    new = [e for e in entries if e.method == "POST" and e.type == "Patient" and e.if_none_exist is None]
+    if len(new) != 1 or entries[0] is new[0]:
+        return None
+    hint = str(new_uuid(None, tx.clock))
+    return hint if placement_of_patient(hint) >= 0 else None
+
+
+async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
+    for reference in references(entry.resource or {}):
+        text = reference.element.get("reference")
+        if not isinstance(text, str):
+            continue
+        if text in known:
+            reference.element["reference"] = known[text]
+        elif text.startswith(("urn:uuid:", "urn:oid:")):
+            raise InvalidInput("store.bundle-reference", "Tham chiếu không có trong Bundle.", expression=reference.path)
+        elif "?" in text and text.partition("?")[0] in RESOURCE_TYPES:
+            kind, _, query = text.partition("?")
+            found = await tx.only_match(kind, query)
+            if found is None:
+                raise InvalidInput("store.bundle-reference", "Tham chiếu có điều kiện không tìm thấy gì.", expression=reference.path)
+            reference.element["reference"] = found.reference
+
+
+async def _one(tx: Repository, entry: _Entry) -> JsonObject:
+    resource = entry.resource or {}
+    if entry.method == "POST":
+        if entry.found is not None:
+            return _written(entry.found, "200")
+        return _written(await tx.create(resource, if_none_exist=entry.if_none_exist))
+    if entry.method == "PUT":
+        if entry.id is None:
+            return _written(await tx.conditional_update(entry.type, entry.query, resource, if_match=entry.if_match))
+        return _written(await tx.update({**resource, "id": entry.id}, if_match=entry.if_match))
+    if entry.method == "DELETE":
+        if entry.id is None:
+            found = await tx.only_match(entry.type, entry.query)
+            if found is not None:
+                await tx.delete(entry.type, found.id)
+        else:
+            await tx.delete(entry.type, entry.id, if_match=entry.if_match)
+        return {"response": {"status": "204"}}
+    return await _get(tx, entry)
+
+
+async def _get(tx: Repository, entry: _Entry) -> JsonObject:
+    if entry.id is None:
+        page = await tx.search(entry.type, entry.query)
+        found: list[JsonObject] = [{"resource": s.data, "search": {"mode": "match"}} for s in page.entries]
+        found += [{"resource": s.data, "search": {"mode": "include"}} for s in page.included]
+        result: JsonObject = {"resourceType": "Bundle", "type": "searchset", "entry": found}
+        if page.total is not None:
+            result["total"] = page.total
+        return {"resource": result, "response": {"status": "200"}}
+    if entry.version is not None:
+        stored = await tx.vread(entry.type, entry.id, entry.version)
+    else:
+        stored = await tx.read(entry.type, entry.id)
+    return {"resource": stored.data, "response": {"status": "200", "etag": stored.etag, "lastModified": instant(stored.at)}}
+
+
+def _written(stored: Stored, status: str = "") -> JsonObject:
+    return {
+        "resource": stored.data,
+        "response": {
+            "status": status or ("201" if stored.action == "create" else "200"),
+            "location": f"{stored.type}/{stored.id}/_history/{stored.version}",
+            "etag": stored.etag,
+            "lastModified": instant(stored.at),
+        },
+    }
+
+
+def _read(index: int, given: Any) -> _Entry:
+    request = given.get("request") if isinstance(given, dict) else None
+    where = f"Bundle.entry[{index}]"
+    if not isinstance(request, dict) or request.get("method") not in _ORDER:
+        raise InvalidInput("store.bundle-request", "Mục thiếu request hoặc phương thức không hỗ trợ.", expression=where)
+    path, _, query = str(request.get("url") or "").partition("?")
+    parts = [unquote(p) for p in path.strip("/").split("/")]
+    method, resource = request["method"], given.get("resource")
+    if not parts or parts[0] not in RESOURCE_TYPES or len(parts) not in (1, 2, 4):
+        raise InvalidInput("store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url")
+    if method in ("POST", "PUT") and (not isinstance(resource, dict) or resource.get("resourceType") != parts[0]):
+        raise InvalidInput("store.bundle-resource", "Tài liệu của mục không khớp địa chỉ.", expression=f"{where}.resource")
+    version = int(parts[3]) if len(parts) == 4 and parts[2] == "_history" and parts[3].isdigit() else None
+    if len(parts) == 4 and version is None:
+        raise InvalidInput("store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url")
+    matched = _ETAG.fullmatch(str(request.get("ifMatch") or ""))
+    resource_id = parts[1] if len(parts) > 1 else None
+    if method == "PUT" and resource_id is None and not query:
+        raise InvalidInput("store.bundle-url", "PUT cần mã hoặc điều kiện.", expression=f"{where}.request.url")
+    if method == "PUT" and resource_id is not None and (resource or {}).get("id") not in (None, resource_id):
+        raise InvalidInput("store.id-mismatch", "Mã trong tài liệu không khớp địa chỉ.", expression=f"{where}.resource.id")
+    if method == "POST":
+        resource = {k: v for k, v in (resource or {}).items() if k != "id"}
+    return _Entry(
+        index, method, parts[0], resource_id, query, version, resource if method in ("POST", "PUT") else None,
+        str(given.get("fullUrl") or ""), request.get("ifNoneExist"), int(matched[1]) if matched else None,
+    )  # fmt: skip
+
+
+def _at(entry: _Entry) -> str:
+    return f"Bundle.entry[{entry.index}]"

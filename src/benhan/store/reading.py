@@ -1,0 +1,119 @@
+"""From rows of the log to ``Stored``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from benhan.base.errors import Deleted
+from benhan.store.codec import decompress, unseal
+from benhan.store.keys import KeyRing, log_aad
+from benhan.store.model import Stored
+
+#: Columns that ``stored_of`` reads, from ``log l`` left joined to ``record_key k``.
+COLUMNS = (
+    "l.type, l.id, l.version, l.at, l.author, l.action, l.custodian, l.key_id, l.dictionary, l.sha256, l.bytes, k.wrapped"
+)
+_JOINS = (
+    "join log l on l.tenant = c.tenant and l.type = c.type and l.id = c.id and l.version = c.version "
+    "left join record_key k on k.tenant = l.tenant and k.id = l.key_id"
+)
+CURRENT = (
+    f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
+    "where c.tenant = %s and c.type = %s and c.id = %s"
+)
+CURRENT_FOR_UPDATE = CURRENT + " for update of c"
+CURRENT_BY_RID = (
+    f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
+    "where c.tenant = %s and c.rid = any(%s)"
+)
+CURRENT_BY_REFERENCE = (
+    f"select {COLUMNS}, c.rid, c.patient from unnest(%s::text[], %s::text[]) as w (type, id) "  # noqa: S608
+    f"join current_version c on c.tenant = %s and c.type = w.type and c.id = w.id {_JOINS} where not c.deleted"
+)
+VERSION = (
+    f"select {COLUMNS} from log l left join record_key k on k.tenant = l.tenant and k.id = l.key_id "  # noqa: S608
+    "where l.tenant = %s and l.type = %s and l.id = %s and l.version = %s"
+)
+HISTORY = (
+    f"select {COLUMNS} from log l left join record_key k on k.tenant = l.tenant and k.id = l.key_id "  # noqa: S608
+    "where l.tenant = %s and l.type = %s and l.id = %s and l.version < %s order by l.version desc limit %s"
+)
+
+
+@dataclass(frozen=True)
+class Current:
+    """The current version with its row number and patient."""
+
+    stored: Stored
+    rid: int
+    patient: str | None
+    destroyed: bool
+
+
+class Destroyed(Deleted):
+    """The record's key has been destroyed by law: its bytes cannot be read any more."""
+
+
+def destroyed(resource_type: str, resource_id: str) -> Destroyed:
+    """The error for a shredded record."""
+    return Destroyed(
+        "store.destroyed", "Hồ sơ này đã được hủy theo quy định.", diagnostics=f"{resource_type}/{resource_id}"
+    )
+
+
+async def stored_of(
+    ring: KeyRing, connection: psycopg.AsyncConnection[Any], tenant: UUID, row: TupleRow
+) -> Stored | None:
+    """The version of one row; None when its key has been destroyed."""
+    resource_type, resource_id, version, at, author, action, custodian, key_id, dictionary, sha256, sealed, wrapped = row[:12]
+    raw = b""
+    if key_id is not None:
+        if wrapped is None:
+            return None
+        await ring.tenant_key(connection, tenant)
+        key = ring.open(tenant, key_id, wrapped)
+        raw = decompress(unseal(key, bytes(sealed), log_aad(tenant, resource_type, resource_id, version)), dictionary)
+    return make(resource_type, resource_id, version, at, author, action, raw, bytes(sha256).hex(), custodian)
+
+
+def make(
+    resource_type: str,
+    resource_id: str,
+    version: int,
+    at: datetime,
+    author: str,
+    action: str,
+    raw: bytes,
+    sha256: str,
+    custodian: UUID | None,
+) -> Stored:
+    """A ``Stored``."""
+    return Stored(
+        type=resource_type,
+        id=resource_id,
+        version=version,
+        at=at,
+        author=author,
+        action=action,
+        raw=raw,
+        sha256=sha256,
+        deleted=action == "delete",
+        custodian=custodian,
+    )
+
+
+async def current_of(
+    ring: KeyRing, connection: psycopg.AsyncConnection[Any], tenant: UUID, row: TupleRow
+) -> Current:
+    """The current version of one row of ``CURRENT``; a destroyed one has empty bytes."""
+    stored = await stored_of(ring, connection, tenant, row)
+    if stored is None:
+        stored = make(*row[:6], b"", bytes(row[9]).hex(), row[6])
+        return Current(stored, row[12], row[13], True)
+    return Current(stored, row[12], row[13], False)

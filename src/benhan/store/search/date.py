@@ -1,0 +1,81 @@
+"""Date parameters: ranges against ranges, by the rules of FHIR R4 3.1.1.4.7 (search prefixes).
+
+A stored value is the half-open range its precision stands for; a value without offset is of the Vietnamese calendar.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from benhan.base.clock import SYSTEM_CLOCK
+from benhan.fhir import date_range
+from benhan.store.indexing import FIRST, LAST
+from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value, split_prefix
+from benhan.store.hashing import key64
+
+#: Prefix → test of a stored range ``[low, high)`` against the asked one. The first bound is what an index can use.
+TESTS = {
+    "eq": "i.low >= {low} and i.high <= {high}",
+    "ne": "(i.low < {low} or i.high > {high})",
+    "gt": "i.high > {high}",
+    "lt": "i.low < {low}",
+    "ge": "i.high > {low} and (i.high > {high} or i.low >= {low})",
+    "le": "i.low < {high} and (i.low < {low} or i.high <= {high})",
+    "sa": "i.low >= {high}",
+    "eb": "i.high <= {low}",
+    "ap": "i.low < {high} and i.high > {low}",
+}
+_AT_TESTS = {
+    "eq": "(c.at >= {low} and c.at < {high})",
+    "ne": "(c.at < {low} or c.at >= {high})",
+    "gt": "c.at >= {high}",
+    "sa": "c.at >= {high}",
+    "lt": "c.at < {low}",
+    "eb": "c.at < {low}",
+    "ge": "c.at >= {low}",
+    "le": "c.at < {high}",
+    "ap": "(c.at >= {low} and c.at < {high})",
+}
+
+
+def date(values: Values, resource_type: str, param: str, modifier: str, value: str) -> str:
+    """Condition of a date parameter."""
+    if modifier:
+        raise bad_modifier(param, modifier)
+    key = values.add(key64(resource_type, param))
+    tests = []
+    for part in alternatives(value):
+        prefix, (low, high) = _asked(param, part)
+        tests.append(TESTS[prefix].format(low=_instant(values, low), high=_instant(values, high)))
+    return (
+        "exists (select from index_date i where i.tenant = %(tenant)s and i.rid = c.rid "
+        f"and i.key = {key}::bigint and {any_of(tests)})"
+    )
+
+
+def last_updated(values: Values, modifier: str, value: str) -> str:
+    """Condition of ``_lastUpdated``: the instant at which the version was appended."""
+    if modifier:
+        raise bad_modifier("_lastUpdated", modifier)
+    tests = []
+    for part in alternatives(value):
+        prefix, (low, high) = _asked("_lastUpdated", part)
+        tests.append(_AT_TESTS[prefix].format(low=_instant(values, low), high=_instant(values, high)))
+    return any_of(tests)
+
+
+def _instant(values: Values, at: datetime) -> str:
+    return values.add(at) + "::timestamptz"
+
+
+def _asked(param: str, part: str) -> tuple[str, tuple[datetime, datetime]]:
+    prefix, text = split_prefix(part.strip().replace(" ", "+"))
+    found = date_range(text)
+    if found is None:
+        raise bad_value(param)
+    low, high = found[0] or FIRST, found[1] or LAST
+    if prefix == "ap":
+        middle = low + (high - low) / 2
+        margin = abs(SYSTEM_CLOCK.now() - middle) / 10
+        low, high = max(low - margin, FIRST), min(high + margin, LAST)
+    return prefix, (low, high)

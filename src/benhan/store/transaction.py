@@ -1,0 +1,104 @@
+"""One database transaction of one caller: tenant, reader, actor and clock set for it, and nothing left behind.
+
+The settings are LOCAL: after commit or rollback they are gone, and row-level security shows nothing until they are
+set again. Reads made inside a transaction are audited with it when it commits and all the same when it does not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg_errors
+from psycopg_pool import AsyncConnectionPool
+
+from benhan.base.clock import Clock
+from benhan.base.errors import BenhanError, Conflict, NotAllowed
+from benhan.store.audit import INSERT, AuditEntry, AuditWriter, columns
+from benhan.store.model import Ctx
+
+BEGIN = "begin"
+SET = (
+    "select set_config('benhan.tenant', %s, true), set_config('benhan.reader', %s, true), "
+    "set_config('benhan.actor', %s, true), set_config('benhan.now', %s, true)"
+)
+_log = logging.getLogger("benhan.store")
+
+
+class StoreUnavailable(BenhanError):
+    """The database does not answer."""
+
+    status = 503
+    issue_type = "transient"
+
+
+@dataclass
+class Transaction:
+    """An open transaction. ``reads`` are audit rows of reads, written before the commit."""
+
+    ctx: Ctx
+    clock: Clock
+    connection: psycopg.AsyncConnection[Any]
+    reads: list[AuditEntry] = field(default_factory=list)
+
+
+def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, str, str, str]:
+    """Values for ``SET``."""
+    return (
+        str(ctx.tenant),
+        "" if ctx.reader is None else str(ctx.reader),
+        ctx.actor.reference,
+        clock.now().isoformat(),
+    )
+
+
+@asynccontextmanager
+async def begin(
+    pool: AsyncConnectionPool[Any], ctx: Ctx, clock: Clock, audit: AuditWriter
+) -> AsyncIterator[Transaction]:
+    """Open a transaction, commit at the end, roll back on any exception.
+
+    Raises: ``Conflict`` (store.conflict, store.busy), ``NotAllowed`` (store.isolation), ``StoreUnavailable``.
+    """
+    tx: Transaction | None = None
+    try:
+        async with pool.connection() as connection:
+            tx = Transaction(ctx, clock, connection)
+            try:
+                async with connection.pipeline():
+                    await connection.execute(BEGIN)
+                    await connection.execute(SET, settings_of(ctx, clock))
+                yield tx
+                if tx.reads:
+                    await connection.execute(INSERT, columns(ctx.tenant, tx.reads))
+                await connection.execute("commit")
+                tx.reads = []
+            except BaseException:
+                if not connection.closed:
+                    await connection.rollback()
+                raise
+    except psycopg.Error as error:
+        raise translate(error) from error
+    finally:
+        if tx is not None and tx.reads:
+            await audit.put(ctx.tenant, tx.reads)
+
+
+def translate(error: psycopg.Error) -> BenhanError:
+    """The error of ours for one of the database's. Diagnostics carry its code, never its text (it may quote data)."""
+    state = error.sqlstate or ""
+    if isinstance(error, pg_errors.UniqueViolation):
+        return Conflict("store.conflict", "Dữ liệu này vừa được người khác ghi.", diagnostics=state)
+    if isinstance(error, pg_errors.SerializationFailure | pg_errors.DeadlockDetected | pg_errors.LockNotAvailable):
+        return Conflict("store.busy", "Nhiều người cùng ghi một chỗ; hãy thử lại.", diagnostics=state)
+    if isinstance(error, pg_errors.InsufficientPrivilege):
+        return NotAllowed("store.isolation", "Cơ sở dữ liệu không cho phép việc này.", diagnostics=state)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        _log.error("database unavailable: %s %s", type(error).__name__, state)
+        return StoreUnavailable("store.unavailable", "Cơ sở dữ liệu không trả lời; dữ liệu chưa được ghi.", diagnostics=state)
+    _log.error("database error %s %s", type(error).__name__, state)
+    return BenhanError("store.database", "Cơ sở dữ liệu báo lỗi; dữ liệu chưa được ghi.", diagnostics=state)

@@ -1,0 +1,191 @@
+"""Appending versions: everything that belongs to a write goes to the server as one statement.
+
+Log, current row, index rows, keys and audit rows of any number of changes are passed as arrays; only the parts that
+have rows take part, so a plain create stays small.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from benhan.base.json_door import JsonObject
+from benhan.store import audit
+from benhan.store.audit import AuditEntry
+from benhan.store.codec import CURRENT_DICTIONARY, compress, seal
+from benhan.store.indexing import IndexRows
+from benhan.store.keys import RecordKey, log_aad
+from benhan.store.model import Action
+
+
+@dataclass
+class Change:
+    """One version to be appended. ``old_rows`` are the index rows that stand now."""
+
+    action: Action
+    type: str
+    id: str
+    version: int
+    rid: int
+    at: datetime
+    author: str
+    custodian: UUID | None
+    raw: bytes
+    data: JsonObject | None
+    scope: str
+    patient: str | None
+    rows: IndexRows
+    old_rows: IndexRows | None
+    detail: JsonObject | None = None
+    sha256: bytes = b""
+
+    @property
+    def deleted(self) -> bool:
+        """True for a deletion."""
+        return self.action is Action.DELETE
+
+
+_LOG = """v as (insert into log (tenant, at, custodian, key_id, epoch, version, dictionary, type, id, author, action,
+  sha256, bytes) select %(tenant)s, u.at, u.custodian, u.key_id, (select epoch from installation), u.version,
+  u.dictionary, u.type, u.id, u.author, u.action, u.sha256, u.bytes
+  from unnest(%(at)s::timestamptz[], %(custodian)s::uuid[], %(key_id)s::uuid[], %(version)s::integer[],
+  %(dictionary)s::smallint[], %(type)s::text[], %(id)s::text[], %(author)s::text[], %(action)s::text[],
+  %(sha256)s::bytea[], %(bytes)s::bytea[]) with ordinality
+  as u (at, custodian, key_id, version, dictionary, type, id, author, action, sha256, bytes, n) order by u.n)"""
+_CURRENT = """c as (insert into current_version as c (tenant, rid, at, custodian, version, deleted, type, id, patient,
+  present) select %(tenant)s, u.rid, u.at, u.custodian, u.version, u.deleted, u.type, u.id, u.patient,
+  u.present::integer[] from unnest(%(rid)s::bigint[], %(at)s::timestamptz[], %(custodian)s::uuid[],
+  %(version)s::integer[], %(deleted)s::boolean[], %(type)s::text[], %(id)s::text[], %(patient)s::text[],
+  %(present)s::text[]) as u (rid, at, custodian, version, deleted, type, id, patient, present)
+  on conflict (tenant, type, id) do update set at = excluded.at, custodian = excluded.custodian,
+  version = excluded.version, deleted = excluded.deleted, patient = excluded.patient, present = excluded.present)"""
+_KEYS = """k as (insert into record_key (tenant, id, scope, wrapped, created_at)
+  select %(tenant)s, u.id, u.scope, u.wrapped, %(now)s
+  from unnest(%(k_id)s::uuid[], %(k_scope)s::text[], %(k_wrapped)s::bytea[]) as u (id, scope, wrapped))"""
+_EQUAL = """ie as (insert into index_equal (tenant, key, system, rid) select %(tenant)s, u.key, u.system, u.rid
+  from unnest(%(e_key)s::bigint[], %(e_system)s::integer[], %(e_rid)s::bigint[]) as u (key, system, rid))"""
+_STRING = """ist as (insert into index_string (tenant, key, exact, folded, rid)
+  select %(tenant)s, u.key, u.exact, u.folded, u.rid
+  from unnest(%(s_key)s::bigint[], %(s_exact)s::bigint[], %(s_folded)s::text[], %(s_rid)s::bigint[])
+  as u (key, exact, folded, rid))"""
+_TRIGRAM = """it as (insert into index_trigram (tenant, key, rid) select %(tenant)s, u.key, u.rid
+  from unnest(%(t_key)s::bigint[], %(t_rid)s::bigint[]) as u (key, rid))"""
+_DATE = """idt as (insert into index_date (tenant, key, low, high, rid) select %(tenant)s, u.key, u.low, u.high, u.rid
+  from unnest(%(d_key)s::bigint[], %(d_low)s::timestamptz[], %(d_high)s::timestamptz[], %(d_rid)s::bigint[])
+  as u (key, low, high, rid))"""
+_NUMBER = """inb as (insert into index_number (tenant, key, low, high, rid)
+  select %(tenant)s, u.key, u.low, u.high, u.rid
+  from unnest(%(n_key)s::bigint[], %(n_low)s::float8[], %(n_high)s::float8[], %(n_rid)s::bigint[])
+  as u (key, low, high, rid))"""
+_DROP_EQUAL = """xe as (delete from index_equal i
+  using unnest(%(xe_key)s::bigint[], %(xe_system)s::integer[], %(xe_rid)s::bigint[]) as u (key, system, rid)
+  where i.tenant = %(tenant)s and i.key = u.key and i.system = u.system and i.rid = u.rid)"""
+_DROP_TRIGRAM = """xt as (delete from index_trigram i using unnest(%(xt_key)s::bigint[], %(xt_rid)s::bigint[]) as u (key, rid)
+  where i.tenant = %(tenant)s and i.key = u.key and i.rid = u.rid)"""
+_DROP_STRING = """xs as (delete from index_string i using unnest(%(xs_key)s::bigint[], %(xs_exact)s::bigint[],
+  %(xs_folded)s::text[], %(xs_rid)s::bigint[]) as u (key, exact, folded, rid) where i.tenant = %(tenant)s
+  and i.rid = u.rid and i.key = u.key and i.exact = u.exact and i.folded = u.folded)"""
+_DROP_DATE = """xd as (delete from index_date i using unnest(%(xd_key)s::bigint[], %(xd_low)s::timestamptz[],
+  %(xd_high)s::timestamptz[], %(xd_rid)s::bigint[]) as u (key, low, high, rid) where i.tenant = %(tenant)s
+  and i.rid = u.rid and i.key = u.key and i.low = u.low and i.high = u.high)"""
+_DROP_NUMBER = """xn as (delete from index_number i using unnest(%(xn_key)s::bigint[], %(xn_low)s::float8[],
+  %(xn_high)s::float8[], %(xn_rid)s::bigint[]) as u (key, low, high, rid) where i.tenant = %(tenant)s
+  and i.rid = u.rid and i.key = u.key and i.low = u.low and i.high = u.high)"""
+
+Params = dict[str, Any]
+
+
+async def append(
+    connection: psycopg.AsyncConnection[Any],
+    tenant: UUID,
+    changes: Sequence[Change],
+    keys: dict[str, RecordKey],
+    entries: Sequence[AuditEntry],
+    now: datetime,
+) -> None:
+    """Append the changes with everything derived from them; gives each change its ``sha256``."""
+    params: Params = {"tenant": tenant, "now": now}
+    parts = [_LOG, _CURRENT]
+    _log_columns(params, tenant, changes, keys)
+    _key_columns(params, parts, [k for k in keys.values() if k.new])
+    add_index(params, parts, [(c.rid, c.rows.minus(c.old_rows) if c.old_rows else c.rows) for c in changes])
+    drop_index(params, parts, [(c.rid, c.old_rows.minus(c.rows)) for c in changes if c.old_rows])
+    params.update(audit.columns(tenant, entries))
+    await connection.execute("with " + ",\n".join(parts) + "\n" + audit.INSERT, params)
+    for key in keys.values():
+        key.new = False
+
+
+def _log_columns(params: Params, tenant: UUID, changes: Sequence[Change], keys: dict[str, RecordKey]) -> None:
+    sealed: list[bytes] = []
+    for change in changes:
+        change.sha256 = hashlib.sha256(change.raw).digest()
+        if change.deleted:
+            sealed.append(b"")
+        else:
+            aad = log_aad(tenant, change.type, change.id, change.version)
+            sealed.append(seal(keys[change.scope].key, compress(change.raw), aad))
+    params.update(
+        at=[c.at for c in changes],
+        custodian=[c.custodian for c in changes],
+        key_id=[None if c.deleted else keys[c.scope].id for c in changes],
+        version=[c.version for c in changes],
+        dictionary=[CURRENT_DICTIONARY] * len(changes),
+        type=[c.type for c in changes],
+        id=[c.id for c in changes],
+        author=[c.author for c in changes],
+        action=[str(c.action) for c in changes],
+        sha256=[c.sha256 for c in changes],
+        bytes=sealed,
+        rid=[c.rid for c in changes],
+        deleted=[c.deleted for c in changes],
+        patient=[c.patient for c in changes],
+        present=["{" + ",".join(map(str, sorted(c.rows.present))) + "}" for c in changes],
+    )
+
+
+def _key_columns(params: Params, parts: list[str], new: Sequence[RecordKey]) -> None:
+    if new:
+        parts.append(_KEYS)
+        params.update(k_id=[k.id for k in new], k_scope=[k.scope for k in new], k_wrapped=[k.wrapped for k in new])
+
+
+def add_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
+    """Arrays and statement parts that insert index rows of ``(rid, rows)``."""
+    listed = list(rows)
+    _arrays(params, parts, _EQUAL, ("e_key", "e_system"), "e_rid", [(r, sorted(i.equal)) for r, i in listed])
+    _arrays(params, parts, _STRING, ("s_key", "s_exact", "s_folded"), "s_rid", [(r, sorted(i.string)) for r, i in listed])
+    _arrays(params, parts, _TRIGRAM, ("t_key",), "t_rid", [(r, [(k,) for k in sorted(i.trigram)]) for r, i in listed])
+    _arrays(params, parts, _DATE, ("d_key", "d_low", "d_high"), "d_rid", [(r, sorted(i.date)) for r, i in listed])
+    _arrays(params, parts, _NUMBER, ("n_key", "n_low", "n_high"), "n_rid", [(r, sorted(i.number)) for r, i in listed])
+
+
+def drop_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
+    """Arrays and statement parts that delete index rows of ``(rid, rows)``."""
+    listed = list(rows)
+    _arrays(params, parts, _DROP_EQUAL, ("xe_key", "xe_system"), "xe_rid", [(r, i.equal) for r, i in listed])
+    _arrays(params, parts, _DROP_STRING, ("xs_key", "xs_exact", "xs_folded"), "xs_rid", [(r, i.string) for r, i in listed])
+    _arrays(params, parts, _DROP_TRIGRAM, ("xt_key",), "xt_rid", [(r, [(k,) for k in i.trigram]) for r, i in listed])
+    _arrays(params, parts, _DROP_DATE, ("xd_key", "xd_low", "xd_high"), "xd_rid", [(r, i.date) for r, i in listed])
+    _arrays(params, parts, _DROP_NUMBER, ("xn_key", "xn_low", "xn_high"), "xn_rid", [(r, i.number) for r, i in listed])
+
+
+def _arrays(
+    params: Params,
+    parts: list[str],
+    part: str,
+    names: tuple[str, ...],
+    rid_name: str,
+    rows: Iterable[tuple[int, Iterable[tuple[Any, ...]]]],
+) -> None:
+    flat = [(*row, rid) for rid, listed in rows for row in listed]
+    if flat:
+        parts.append(part)
+        for name, column in zip((*names, rid_name), zip(*flat, strict=True), strict=True):
+            params[name] = list(column)
