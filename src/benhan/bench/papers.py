@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 
 import typst
 
@@ -18,12 +19,10 @@ async def pdf_bench(_: Store) -> Result:
     """ms for 01/BV1 of several pages, each time with other content; limit: Typst setting four pages of filler as PDF/A-2b."""
     form = get("01/BV1", date(2026, 11, 22))
     pdf(form, PrintContext())
-    ours = [
-        seconds(lambda n=n: pdf(form, PrintContext(answers={"ly_do": f"Lý do {n}"}))) * 1000
-        for n in range(RUNS)
-    ]
-    bare = [
-        seconds(lambda n=n: typst.compile(BARE + b"#lorem(%d)" % (n + 1), pdf_standards=["a-2b"])) * 1000
-        for n in range(RUNS)
-    ]
+    ours, bare = [], []
+    for number in range(RUNS):
+        context = PrintContext(answers={"ly_do": f"Lý do {number}"})
+        source = BARE + b"#lorem(%d)" % (number + 1)
+        ours.append(seconds(partial(pdf, form, context)) * 1000)
+        bare.append(seconds(partial(typst.compile, source, pdf_standards=["a-2b"])) * 1000)
     return cost("pdf", "ms", ours, bare)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from starlette.types import Message, Receive, Scope, Send
 
-from benhan.base.json_door import dumps
+from benhan.bench import bare
 from benhan.bench.material import bundle, observation, patient
 from benhan.bench.measure import Result, rate, seconds_async
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
@@ -37,15 +38,9 @@ async def ingest_bench(store: Store) -> Result:
                 await repo.bundle(message)
 
         ours.append(BUNDLES * SIZE / await seconds_async(send))
-        limits.append(BUNDLES * SIZE / await copy_seconds(store, repo.ctx.tenant))
+        other = await store.create_tenant("facility", f"BL{number:03d}", "Giới hạn")
+        limits.append(BUNDLES * SIZE / await bare.copy_seconds(store, repo.ctx.tenant, other))
     return rate("ingest", "resources/s", ours, limits)
-
-
-async def copy_seconds(store: Store, tenant: UUID) -> float:
-    """Time to COPY the rows of a tenant back into the same tables, indexes and all, in one transaction."""
-    from benhan.store import copy_rows
-
-    return await copy_rows(store, tenant)
 
 
 async def create_bench(store: Store) -> Result:
@@ -54,28 +49,21 @@ async def create_bench(store: Store) -> Result:
     people = [patient(n) for n in range(400)]
 
     async def ours() -> None:
-        await _spread([lambda p=p: repo.create(p) for p in people], 8)  # type: ignore[misc]
+        await _spread([partial(repo.update, p) for p in people], 8)
 
     first = await seconds_async(ours)
-    bare = await bare_insert_seconds(store, repo.ctx.tenant, len(people))
-    return rate("create", "resources/s", [len(people) / first], [len(people) / bare])
-
-
-async def bare_insert_seconds(store: Store, tenant: UUID, count: int) -> float:
-    """Time for ``count`` bare log inserts, one transaction each, over 8 sessions of the application's pool."""
-    from benhan.store import bare_inserts
-
-    return await bare_inserts(store, tenant, count, 8)
+    limit = await bare.insert_seconds(store, repo.ctx.tenant, people[0]["id"], len(people), 8)
+    return rate("create", "resources/s", [len(people) / first], [len(people) / limit])
 
 
 async def read_bench(store: Store) -> Result:
     """Reads by id/s through the FHIR app, audit on; limit: a bare ASGI function with one select, tenant set, same pool."""
     repo = await _repo(store, "BR001")
-    kept = [await repo.create(observation(new, 1)) for new in ("bench-a", "bench-b")]
-    ids = [k.id for k in kept]
+    person = await repo.create({k: v for k, v in patient(1).items() if k != "id"})
+    ids = [(await repo.update(observation(person.id, n))).id for n in range(2)]
     ours = await _reads(_door(repo), ids)
-    bare = await _reads(_bare(store, repo.ctx.tenant), ids)
-    return rate("read", "reads/s", [READS / ours], [READS / bare])
+    limit = await _reads(_bare(store, repo.ctx.tenant), ids)
+    return rate("read", "reads/s", [READS / ours], [READS / limit])
 
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -91,7 +79,7 @@ def _door(repo: Repository) -> App:
 
 def _bare(store: Store, tenant: UUID) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        raw = await store.bare_read(tenant, "Observation", scope["path"].rsplit("/", 1)[-1])
+        raw = await bare.read(store, tenant, "Observation", scope["path"].rsplit("/", 1)[-1])
         await _send(send, raw)
 
     return app
@@ -113,8 +101,8 @@ async def _reads(app: App, ids: list[str]) -> float:
         scope = {"type": "http", "path": f"/fhir/BR001/Observation/{ids[number % len(ids)]}"}
         await app(scope, receive, send)
 
-    await _spread([lambda n=n: one(n) for n in range(200)], CLIENTS)  # type: ignore[misc]
-    return await seconds_async(lambda: _spread([lambda n=n: one(n) for n in range(READS)], CLIENTS))  # type: ignore[misc]
+    await _spread([partial(one, n) for n in range(200)], CLIENTS)
+    return await seconds_async(lambda: _spread([partial(one, n) for n in range(READS)], CLIENTS))
 
 
 async def _spread(jobs: list[Callable[[], Awaitable[Any]]], lanes: int) -> None:
@@ -126,6 +114,3 @@ async def _spread(jobs: list[Callable[[], Awaitable[Any]]], lanes: int) -> None:
             await job()
 
     await asyncio.gather(*(lane() for _ in range(lanes)))
-
-
-__all__ = ["create_bench", "dumps", "ingest_bench", "read_bench"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
 from benhan.bench import papers, pure, storing
 from benhan.bench.measure import Result
-from benhan.store import Store, migrate
+from benhan.store import Store
 
 Bench = Callable[[Store], Awaitable[Result]]
 
@@ -30,19 +29,11 @@ async def installation() -> AsyncIterator[Store]:
     """An empty installation with its own embedded server, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="benhan-bench-") as folder:
         settings: Settings = load(home=Path(folder), database_name="bench", pool_size=8)
-        await migrate(settings)
         store = await Store.open(settings)
         try:
             yield store
         finally:
             await store.close()
-            await asyncio.to_thread(_stop_server, settings)
-
-
-def _stop_server(settings: Settings) -> None:
-    from benhan.store import stop_embedded
-
-    stop_embedded(settings)
 
 
 async def run(names: Sequence[str] = ()) -> AsyncIterator[Result]:

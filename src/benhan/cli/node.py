@@ -10,35 +10,19 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
-from starlette.types import ASGIApp
-
-from benhan.base.errors import BenhanError, ConfigurationError
-from benhan.base.settings import Settings, load
+from benhan.base.errors import BenhanError
+from benhan.base.settings import Settings
 from benhan.cli.common import open_store
 from benhan.exchange import client_file, synchronise
 from benhan.exchange import register_jobs as register_exchange
 from benhan.gateways.bhyt import register_jobs as register_bhyt
 from benhan.jobs import run_worker
-from benhan.records import closed_record_guard
 from benhan.signing import KeyStore, Signer, TimeStamper, time_stamper
 from benhan.store import Repository, Store
-from benhan.store import migrate as migrate_store
 
 log = logging.getLogger("benhan.node")
 SYNCHRONISE_EVERY_S = 5.0
 SEAL_AUDIT_EVERY_S = 30.0
-
-
-def check_addresses(settings: Settings) -> None:
-    """HTTPS for any address but this machine's own.
-
-    Raises: ``ConfigurationError`` (cli.needs-tls).
-    """
-    if not settings.local_only and not (settings.tls_cert and settings.tls_key):
-        raise ConfigurationError(
-            "cli.needs-tls",
-            f"Địa chỉ {settings.host} mở ra mạng: phải có tls_cert và tls_key (tạo bằng `benhan cert node`).",
-        )
 
 
 def configure_logging(settings: Settings) -> None:
@@ -67,22 +51,14 @@ def register_all_jobs() -> None:
 
 async def migrate(settings: Settings) -> int:
     """Bring the database of this installation to the present version; gives the number of steps run."""
-    return await migrate_store(settings)
+    async with open_store(settings) as store:
+        return store.database.applied
 
 
 def prepare(settings: Settings) -> None:
     """What must be done before a process serves: logging and jobs."""
     configure_logging(settings)
     register_all_jobs()
-
-
-def page_app() -> ASGIApp:
-    """Factory for the page server's workers: settings come from `BENHAN_CONFIG` and the environment."""
-    from benhan.web import create_app
-
-    settings = load()
-    prepare(settings)
-    return create_app(settings, guards=[closed_record_guard])
 
 
 async def seal_of(repo: Repository) -> tuple[Signer, TimeStamper | None]:

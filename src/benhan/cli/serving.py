@@ -14,7 +14,7 @@ import typer
 
 from benhan.cli import node
 from benhan.cli.common import CONFIG, console, settings_of
-from benhan.web.serve import run as serve_pages
+from benhan.web import serve as web_serve
 
 
 def register(app: typer.Typer) -> None:
@@ -29,15 +29,15 @@ def serve(config: Path | None = CONFIG) -> None:
     settings = settings_of(config)
     if config is not None:
         os.environ["BENHAN_CONFIG"] = str(config.absolute())
-    node.check_addresses(settings)
-    node.prepare(settings)
+    web_serve.check(settings)
+    node.configure_logging(settings)
     scheme = "https" if settings.tls_cert and not settings.local_only else "http"
     console.print(f"Bệnh Án: {scheme}://{settings.host}:{settings.port}/")
     door: subprocess.Popen[bytes] | None = None
     if settings.machine_port is not None:
         door = subprocess.Popen([sys.executable, "-m", "benhan.cli", "machine-door"])
     try:
-        serve_pages(settings)
+        web_serve.run(settings)
     finally:
         if door is not None:
             door.terminate()

@@ -16,7 +16,7 @@ import httpx
 from benhan.access import client_assertion
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import BenhanError, Issue, NeighbourFailed, NeighbourTimeout, NotAllowed, NotFound
-from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.base.settings import Settings
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -95,10 +95,7 @@ class HubClient:
 
     async def _json(self, method: str, path: str, **kwargs: Any) -> JsonObject:
         answer = await self._send(method, path, **kwargs)
-        value = loads(answer.content)
-        if not isinstance(value, dict):
-            raise NeighbourFailed("exchange.bad-answer", "Trục liên thông trả lời không đúng dạng.")
-        return value
+        return loads_object(answer.content)
 
     async def _send(
         self,
@@ -157,7 +154,7 @@ class HubClient:
             ) from None
         if not answer.is_success:
             raise _refusal(answer)
-        body = loads(answer.content)
+        body = loads_object(answer.content)
         self._token, self._token_until = body["access_token"], now + float(body["expires_in"])
         return self._token
 
@@ -166,7 +163,7 @@ def _refusal(answer: httpx.Response) -> BenhanError:
     """The hub's refusal as our error: its own code and Vietnamese sentence are kept."""
     code, text = "exchange.refused", "Trục liên thông từ chối."
     try:
-        body = loads(answer.content)
+        body = loads_object(answer.content)
         issue = body["issue"][0]
         code = issue["details"]["coding"][0]["code"]
         text = issue["details"]["text"]

@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import NotAllowed, NotFound
-from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.base.settings import Settings
 from benhan.catalogue import systems
 from benhan.exchange.client import HubClient, Requester
@@ -50,7 +50,7 @@ async def hub_client(store: Store, tenant: UUID) -> HubClient:
     path = client_file(store.settings, code)
     if not path.exists():
         raise NotFound("exchange.not-onboarded", f"Cơ sở {code} chưa đăng ký với trục liên thông.")
-    known = loads(path.read_bytes())
+    known = loads_object(path.read_bytes())
     return HubClient(store.settings, code, known["client_id"], known["key"].encode(), clock=store.clock)
 
 
@@ -311,7 +311,7 @@ async def status_of(repo: Repository, encounter_id: str) -> RecordStatus | None:
     composition = await repo.read("Composition", the_case.composition_id)
     return RecordStatus(
         record_key=the_case.composition_id,
-        number=the_case.so_benh_an,
+        number=the_case.so_benh_an or "",
         state=the_case.state,
         claim=await claim_word(repo, encounter_id),
         signed=sum(len(part.signatures) for part in view.parts),

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import Conflict, NotAllowed
-from benhan.base.json_door import JsonObject, dumps, loads
+from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.catalogue import systems
 from benhan.exchange._rows import connection_of
 from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide
@@ -27,6 +27,9 @@ _PUT = (
     "insert into exchange_inbox (tenant, source, message_id, sha256, received_at, receipt) "
     "values (%s, %s, %s, %s, %s, %s)"
 )
+
+
+MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ async def receive(
     names another facility than the sender's certificate, ``Conflict`` (exchange.message-reused,
     exchange.document-changed).
     """
-    submission = read_provide(loads(raw))
+    submission = read_provide(loads_object(raw, max_bytes=MAX_BYTES))
     if submission.source_id != facility_urn(source.code):
         raise NotAllowed(
             "exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối."
@@ -64,7 +67,7 @@ async def receive(
         if row is not None:
             if row[0] != digest:
                 raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
-            receipt = loads(bytes(row[1]))
+            receipt = loads_object(bytes(row[1]))
             return Received(receipt["response"], receipt["receipt"], True)
         link = await link_patient(tx, source.id, submission.patient)
         entries = [

@@ -57,7 +57,8 @@ async def pdf_prepare(
         raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
     spec = SigFieldSpec(field)
     if place is not None:
-        spec = SigFieldSpec(field, on_page=place.page, box=tuple(round(v) for v in place.box))
+        left, bottom, right, top = (round(v) for v in place.box)
+        spec = SigFieldSpec(field, on_page=place.page, box=(left, bottom, right, top))
     metadata = PdfSignatureMetadata(
         field_name=field,
         md_algorithm=DIGEST,

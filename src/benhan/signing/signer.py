@@ -36,8 +36,15 @@ class Prepared:
 class Signer(Protocol):
     """Holds (or reaches) one private key. Server key, HSM, remote service and token agent all look like this."""
 
-    certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...]
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The signer's certificate."""
+        ...
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """Certificates from the issuer up to the root."""
+        ...
 
     async def sign_digest(self, prepared: Prepared) -> bytes:
         """Raw signature over ``prepared.to_be_signed`` with SHA-256."""
@@ -87,7 +94,7 @@ def mechanism(certificate: x509.Certificate) -> cms.SignedDigestAlgorithm:
 
 def registry(signer: Signer) -> SimpleCertificateStore:
     """Certificates to embed beside the signer's own."""
-    store = SimpleCertificateStore()
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     store.register_multiple(signer.chain)
     return store
 

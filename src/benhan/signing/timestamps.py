@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-from asn1crypto import tsp
+from asn1crypto import tsp, x509
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import NeighbourFailed, NeighbourTimeout
@@ -16,14 +17,20 @@ from benhan.signing.signer import certificate_of, certificates_of_pem, pkcs8
 TIMEOUT_S = 10.0
 
 
-class LocalTimeStamper(DummyTimeStamper):  # type: ignore[misc]
+def _store(certificates: tuple[x509.Certificate, ...]) -> SimpleCertificateStore:
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
+    store.register_multiple(certificates)
+    return store
+
+
+class LocalTimeStamper(DummyTimeStamper):
     """The test authority of this installation; practice only, its certificate says so."""
 
     def __init__(self, folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
         super().__init__(
             tsa_cert=certificate_of((folder / "tsa.pem").read_bytes()),
             tsa_key=pkcs8((folder / "tsa.key").read_bytes()),
-            certs_to_embed=list(certificates_of_pem((folder / "ca.pem").read_bytes())),
+            certs_to_embed=_store(certificates_of_pem((folder / "ca.pem").read_bytes())),
         )
         self._clock = clock
 
@@ -33,11 +40,11 @@ class LocalTimeStamper(DummyTimeStamper):  # type: ignore[misc]
         return super().request_tsa_response(req)
 
 
-class HttpTimeStamper(TimeStamper):  # type: ignore[misc]
+class HttpTimeStamper(TimeStamper):
     """A time-stamp service reached by HTTP (RFC 3161, section 3.4)."""
 
     def __init__(self, url: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.url = url
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from benhan import records
 from benhan.access import certs as node_certs
-from benhan.access import create_client_key, register_client
+from benhan.access import register_client
 from benhan.base.clock import SYSTEM_CLOCK, local_date
 from benhan.catalogue import lab_items, systems
 from benhan.cli.common import operator_repo
@@ -51,7 +51,7 @@ async def connect(stack: Stack, hub: Store, hub_tenant: TenantInfo) -> None:
         at_hub = await found(hub, code)
         if node.settings.tls_cert is None:
             raise RuntimeError("demo node without certificate")
-        key = create_client_key(node.settings.home / "secrets" / f"hub-key-{code}.pem")
+        key = node_certs.create_client_key(node.settings.home / "secrets" / f"hub-key-{code}.pem")
         client = await register_client(
             operator_repo(hub, hub_tenant.id),
             f"facility-{code}",
