@@ -285,6 +285,8 @@ class Repository:
         pairs = query if isinstance(query, str) else list(query)
         extra = "&_count=2" if isinstance(pairs, str) else [("_count", "2")]
         page = await run_search(self, resource_type, pairs + extra)  # type: ignore[operator]
+        if page.ignored:  # a misspelt condition would find everybody
+            raise InvalidInput("store.bad-condition", "Điều kiện có tham số tìm kiếm không hiểu.")
         if len(page.entries) > 1:
             raise ManyMatches("store.many-matches", "Điều kiện tìm thấy nhiều hơn một tài liệu.")
         return page.entries[0] if page.entries else None
