@@ -214,46 +214,61 @@ async def test_prefer(doctor: Client, facility: str) -> None:
             assert answer.json()["issue"][0]["severity"] == "information"
 
 
-@pytest.mark.parametrize(
-    ("query", "accept", "status"),
-    [
-        ("", "*/*", 200),
-        ("", "application/fhir+json; fhirVersion=4.0", 200),
-        ("", "application/fhir+xml", 406),
-        ("", "text/html", 406),
-        ("?_format=json", "text/html", 200),
-        ("?_format=application/fhir%2Bjson", "*/*", 200),
-        ("?_format=application/fhir+json", "*/*", 200),
-        ("?_format=xml", "*/*", 406),
-        ("?_format=json&_format=xml", "*/*", 406),
-    ],
-)
-async def test_only_json_is_spoken(
-    doctor: Client, facility: str, query: str, accept: str, status: int
-) -> None:
+ACCEPTED = [
+    ("", "*/*", 200),
+    ("", "application/fhir+json; fhirVersion=4.0", 200),
+    ("", "application/fhir+xml", 406),
+    ("", "text/html", 406),
+    ("?_format=json", "text/html", 200),
+    ("?_format=application/fhir%2Bjson", "*/*", 200),
+    ("?_format=application/fhir+json", "*/*", 200),
+    ("?_format=xml", "*/*", 406),
+    ("?_format=json&_format=xml", "*/*", 406),
+]
+
+
+async def test_only_json_is_spoken(doctor: Client, facility: str) -> None:
     """_format wins over Accept; anything but JSON is 406."""
-    answer = await doctor.get(f"/fhir/{facility}/metadata{query}", headers={"Accept": accept})
-    assert answer.status_code == status
-    answer = await doctor.get(f"/fhir/{facility}/Patient{query}", headers={"Accept": accept})
-    assert answer.status_code == status
+    for query, accept, status in ACCEPTED:
+        for path in ("metadata", "Patient"):
+            answer = await doctor.get(f"/fhir/{facility}/{path}{query}", headers={"Accept": accept})
+            assert answer.status_code == status, (path, query, accept)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Content-Type": "application/fhir+xml"},
-        {"Content-Type": "text/plain"},
-        {"Content-Type": "application/json; charset=utf-16"},
-        {"Content-Type": "application/x-www-form-urlencoded"},
-        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
-        {},
-    ],
-)
-async def test_other_bodies_are_415(doctor: Client, facility: str, headers: dict[str, str]) -> None:
+OTHER_BODIES: list[dict[str, str]] = [
+    {"Content-Type": "application/fhir+xml"},
+    {"Content-Type": "text/plain"},
+    {"Content-Type": "application/json; charset=utf-16"},
+    {"Content-Type": "application/x-www-form-urlencoded"},
+    {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    {},
+]
+
+
+async def test_other_bodies_are_415(doctor: Client, facility: str) -> None:
     """Only plain UTF-8 JSON is read."""
-    answer = await doctor.post(f"/fhir/{facility}/Patient", content=json.dumps(PATIENT), headers=headers)
-    assert answer.status_code == 415
-    assert code_in(answer.json()) == "api.unsupported-body"
+    for headers in OTHER_BODIES:
+        answer = await doctor.post(f"/fhir/{facility}/Patient", content=json.dumps(PATIENT), headers=headers)
+        assert answer.status_code == 415, headers
+        assert code_in(answer.json()) == "api.unsupported-body"
+
+
+async def test_condition_with_an_unknown_parameter_is_refused(doctor: Client, facility: str) -> None:
+    """A misspelt condition must not match everybody: neither finds nor overwrites, in a Bundle neither."""
+    made = await make(doctor, facility)
+    changed = {**PATIENT, "gender": "male"}
+    typo = "identifer=urn:benhan:id:cccd|051099000001"
+    base = f"/fhir/{facility}"
+    entry = {"resource": changed, "request": {"method": "PUT", "url": f"Patient?{typo}"}}
+    unless = {"resource": changed, "request": {"method": "POST", "url": "Patient", "ifNoneExist": typo}}
+    for answer in (
+        await doctor.put(f"{base}/Patient?{typo}", json=changed),
+        await doctor.post(f"{base}/Patient", json=changed, headers={"If-None-Exist": typo}),
+        await doctor.post(base, json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+        await doctor.post(base, json={"resourceType": "Bundle", "type": "transaction", "entry": [unless]}),
+    ):
+        assert answer.status_code in (400, 412), answer.text
+    assert (await doctor.get(f"{base}/Patient/{made['id']}")).json()["meta"]["versionId"] == "1"
 
 
 async def test_bodies_beyond_the_limit_are_413(store: Store, doctor: Client, facility: str) -> None:
@@ -275,7 +290,6 @@ async def test_bodies_beyond_the_limit_are_413(store: Store, doctor: Client, fac
 async def test_every_error_has_the_same_shape(doctor: Client, facility: str) -> None:
     """404 of route, type and id; 405; 400: OperationOutcome, correlation id, security headers."""
     for method, path, status in (
-        ("GET", "/fhir", 404),
         ("GET", f"/fhir/{facility}/Patient/1/2/3/4", 404),
         ("GET", f"/fhir/{facility}/KhongCo", 404),
         ("GET", f"/fhir/{facility}/Subscription", 404),
@@ -287,7 +301,8 @@ async def test_every_error_has_the_same_shape(doctor: Client, facility: str) -> 
         ("GET", f"/fhir/{facility}/Patient/khong-co/_history/x", 404),
         ("PATCH", f"/fhir/{facility}/Patient/1", 405),
         ("DELETE", f"/fhir/{facility}/Patient", 405),
-        ("POST", f"/fhir/{facility}/metadata", 405),
+        ("POST", f"/fhir/{facility}/metadata", 404),
+        ("PATCH", f"/fhir/{facility}/metadata", 405),
         ("PUT", f"/fhir/{facility}", 405),
         ("GET", f"/fhir/{facility}/Patient?birthdate=gt9999-99-99", 400),
         ("GET", f"/fhir/{facility}/Patient?a=%FF", 400),

@@ -62,9 +62,11 @@ def test_table_lists_every_route(store: Store) -> None:
 def body_of(route: str, method: str) -> dict | None:
     """A body that the route would accept."""
     if method == "PUT" or (method == "POST" and route == "/{facility}/{type}"):
+        if method == "POST":
+            return {"resourceType": "Patient", "name": [{"text": "Người mới"}]}
         return {k: v for k, v in PATIENT.items() if k != "id" or "{id}" in route}
     if method == "POST" and "_search" not in route:
-        new = {k: v for k, v in PATIENT.items() if k != "id"}
+        new = {"resourceType": "Patient", "name": [{"text": "Người mới"}]}
         entry = {"resource": new, "request": {"method": "POST", "url": "Patient"}}
         return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
     return None

@@ -45,7 +45,7 @@ _END_SESSIONS = "update session set ended_at = %s where tenant = %s and account 
 _ROLES_NOW = (
     "select id, role, khoa, kind, valid_from, valid_to from role_assignment where "
     "tenant = %s and account = %s "
-    "and valid_from <= %s and (valid_to is null or valid_to > %s) order by kind desc, valid_from, id"
+    "and valid_from <= %s and (valid_to is null or valid_to > %s) order by kind desc, valid_from, role, khoa, id"
 )
 
 

@@ -148,7 +148,7 @@ async def register_client(
     """
     keys = dict(jwks) if jwks is not None else {"keys": [public_jwk(key_pem or b"")]}
     problem = None
-    if not re.fullmatch(r"[A-Za-z0-9._-]{2,80}", name):
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name):
         problem = "Tên máy chỉ gồm chữ không dấu, số, dấu chấm và gạch."
     elif not thumbprints or not all(_THUMBPRINT.fullmatch(t) for t in thumbprints):
         problem = "Vân tay chứng thư phải là SHA-256 dạng base64url."

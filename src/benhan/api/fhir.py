@@ -23,6 +23,7 @@ from benhan.api.oauth import smart_configuration
 from benhan.base.errors import BenhanError, InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
 from benhan.base.settings import Settings
+from benhan.fhir import search_params
 from benhan.store import Action, Repository, SearchPage, Store, Stored
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -121,10 +122,7 @@ class FhirDoor:
     ) -> tuple[Stored, int]:
         """What the condition finds (200), else a new resource (201)."""
         query = condition.rpartition("?")[2]
-        if not asking.pairs(query):
-            raise InvalidInput(
-                "api.no-condition", "If-None-Exist phải có điều kiện.", expression="If-None-Exist"
-            )
+        _check_condition(kind, asking.pairs(query))
         async with repo.transaction() as tx:  # two with the same condition wait for each other
             found = await tx.only_match(kind, query)
             return (found, 200) if found is not None else (await tx.create(resource), 201)
@@ -146,8 +144,7 @@ class FhirDoor:
         asking.accepts_json(request)
         kind = asking.served_type(request)
         condition = asking.query_pairs(request)
-        if not condition:
-            raise InvalidInput("api.no-condition", "Cập nhật có điều kiện phải có điều kiện tìm.")
+        _check_condition(kind, condition)
         resource = asking.resource_of(await asking.json_body(request), kind)
         stored = await repo.conditional_update(kind, condition, resource)
         status = 201 if stored.action == Action.CREATE else 200
@@ -231,6 +228,16 @@ def _by_method(path: str, ends: dict[str, Endpoint]) -> Endpoint:
         return await ends["GET" if request.method == "HEAD" else request.method](request)
 
     return endpoint
+
+
+def _check_condition(kind: str, condition: Sequence[tuple[str, str]]) -> None:
+    """Refuse an empty condition and one with a parameter not known to search: it would match everybody.
+
+    Raises: ``InvalidInput`` (api.no-condition).
+    """
+    known = search_params(kind)
+    if not condition or not all(value and re.split("[:.]", name)[0] in known for name, value in condition):
+        raise InvalidInput("api.no-condition", "Điều kiện trống hoặc có tham số tìm kiếm không hiểu.")
 
 
 def _number(params: dict[str, str], name: str, default: int) -> int:
