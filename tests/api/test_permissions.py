@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -156,3 +157,59 @@ async def test_patient_sees_only_the_own_compartment(store: Store, tenant: UUID,
     assert {e["resource"]["id"] for e in revealed["entry"]} == {"p1", "o1"}
     chained = (await client.get(f"{base}/Observation?subject:Patient.identifier=urn:x|2")).json()
     assert not [e for e in chained.get("entry", []) if e["search"]["mode"] == "match"]
+
+
+async def test_facility_at_the_hub_sees_own_and_granted_rows_only(
+    store: Store, tenant: UUID, other_tenant: UUID
+) -> None:
+    """By read, version, history, search and include: rows of others look absent until a grant, and after it."""
+    import httpx
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from benhan.access import AccessPolicy, grant_access, revoke_grant
+    from benhan.api import Caller
+    from benhan.store import Actor, Ctx
+
+    repo = admin_repo(store, tenant)
+    mine, theirs = UUID(int=11), UUID(int=12)
+    for number, custodian in (("1", mine), ("2", theirs)):
+        await repo.update({**PATIENT, "id": f"p{number}"}, custodian=custodian)
+        body = {"resourceType": "Observation", "id": f"o{number}", "status": "final", "code": {"text": "x"}}
+        subject = {"subject": {"reference": f"Patient/p{number}"}}
+        await repo.update({**body, **subject}, custodian=custodian)
+
+    async def machine(request: object) -> Caller:
+        ctx = Ctx(tenant, Actor("Device/a", "A", "machine"), frozenset({"machine"}), reader=mine)
+        return Caller(ctx, AccessPolicy.of_scopes("system/*.rs"))
+
+    app = Starlette(routes=[Mount("/fhir", create_app(store, authenticate=machine))])
+    base = f"/fhir/{await code_of(store, tenant)}"
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hub.test") as http:
+
+        async def seen() -> set[str]:
+            out: set[str] = set()
+            for path in (
+                "Patient?_revinclude=Observation:subject",
+                "Observation?_include=Observation:subject",
+            ):
+                found = (await http.get(f"{base}/{path}")).json()
+                out |= {e["resource"]["id"] for e in found.get("entry", [])}
+            for kind, number in (
+                ("Patient", "p1"),
+                ("Patient", "p2"),
+                ("Observation", "o1"),
+                ("Observation", "o2"),
+            ):
+                address = f"{base}/{kind}/{number}"
+                ways = [address, f"{address}/_history", f"{address}/_history/1"]
+                statuses = {(await http.get(way)).status_code for way in ways}
+                assert statuses == ({200} if number in out else {404}), (number, statuses)
+            return out
+
+        assert await seen() == {"p1", "o1"}
+        until = store.clock.now() + timedelta(hours=1)
+        grant = await grant_access(repo, "consent", "p2", mine, until, "người bệnh đồng ý")
+        assert await seen() == {"p1", "o1", "p2", "o2"}
+        await revoke_grant(repo, grant, "rút lại")
+        assert await seen() == {"p1", "o1"}
