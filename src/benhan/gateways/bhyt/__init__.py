@@ -1,0 +1,1 @@
+"""Health insurance (BHYT): claim packages, the portal, its simulator, and intake of packages of other software."""
