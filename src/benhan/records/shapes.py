@@ -16,6 +16,9 @@ from benhan.records.types import JsonObject, Staff
 from benhan.store import Repository, Stored
 
 
+_HOUSE = "select code, name from tenant where id = %s"
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """The facility a repository works for."""
@@ -25,11 +28,10 @@ class House:
 
 
 async def house(repo: Repository) -> House:
-    """Code and name of the tenant."""
-    for tenant in await repo.store.tenants():
-        if tenant.id == repo.ctx.tenant:
-            return House(tenant.code, tenant.name)
-    return House("", "")
+    """Code and name of the tenant, read on the transaction's own connection (a second one could run the pool dry)."""
+    async with repo.transaction() as tx:
+        row = await (await connection(tx).execute(_HOUSE, (tx.ctx.tenant,))).fetchone()
+        return House(*row) if row else House("", "")
 
 
 def connection(tx: Repository) -> psycopg.AsyncConnection[Any]:
