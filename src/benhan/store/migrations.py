@@ -114,7 +114,7 @@ async def _apply(admin: psycopg.AsyncConnection[Any], migration: Migration) -> N
             await admin.execute(_CREATE)
             await admin.execute(migration.sql.encode())
             await admin.execute(
-                "insert into migration (number, name, sha256) values (%s, %s, %s)",
+                "insert into public.migration (number, name, sha256) values (%s, %s, %s)",
                 (migration.number, migration.name, migration.sha256),
             )
     except psycopg.Error as error:
