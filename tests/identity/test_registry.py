@@ -39,7 +39,9 @@ async def test_person_is_found_by_number_and_by_folded_name(repo: Repository) ->
     (exact,) = await find_candidates(repo, PersonInput(name="X", cccd="051188000020"))
     assert exact.exact
     assert exact.patient.id == stored.id
-    (alike,) = await find_candidates(repo, PersonInput(name="nguyen thi hong hanh", birth_date="1988-04-08", sex="female"))
+    (alike,) = await find_candidates(
+        repo, PersonInput(name="nguyen thi hong hanh", birth_date="1988-04-08", sex="female")
+    )
     assert not alike.exact
     assert alike.duplicate
     assert alike.reasons
@@ -120,7 +122,9 @@ async def test_merge_then_unmerge_is_as_before(repo: Repository) -> None:
     """Both ids stay resolvable while merged; afterwards both people are what they were."""
     a, b = uuid4(), uuid4()
     kept = await link_patient(repo, a, patient_resource(PERSON, patient_id="p-a"))
-    gone = await link_patient(repo, b, patient_resource(replace(PERSON, cccd="", name="Nguyễn T Hạnh"), patient_id="p-b"))
+    gone = await link_patient(
+        repo, b, patient_resource(replace(PERSON, cccd="", name="Nguyễn T Hạnh"), patient_id="p-b")
+    )
     before = [(await repo.read("Patient", i)).data for i in (kept.patient_id, gone.patient_id)]
     merge_id = await merge(repo, kept.patient_id, gone.patient_id, "Cùng một người")
     assert await crossref(repo, b, "p-b") == kept.patient_id

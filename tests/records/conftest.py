@@ -39,7 +39,9 @@ def build() -> Any:
 class PlainInk:
     """Signs by writing the field and the name behind the bytes; enough to see what was signed by whom."""
 
-    async def sign_pdf(self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any = None) -> bytes:
+    async def sign_pdf(
+        self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any = None
+    ) -> bytes:
         return pdf + f"\n%{field}|{name}|{reason}".encode()
 
     async def entry_signature(self, data: bytes, signer: Any) -> bytes:
@@ -64,7 +66,9 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture
-async def ward(settings: Settings, clock: FrozenClock, build: Any, plain_ink: PlainInk) -> AsyncIterator[Repository]:
+async def ward(
+    settings: Settings, clock: FrozenClock, build: Any, plain_ink: PlainInk
+) -> AsyncIterator[Repository]:
     """A facility with the guard of closed records in place and a clock that stands still."""
     store = await Store.open(settings, clock=clock, guards=[closed_record_guard])
     try:

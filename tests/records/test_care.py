@@ -82,7 +82,9 @@ async def test_trend_of_a_result(ward: Repository, build: Any, clock: Any) -> No
     assert str(first.data["valueQuantity"]["value"]) == "6.20"
 
 
-async def test_dose_given_is_charged_and_stops_with_the_order(ward: Repository, build: Any, clock: Any) -> None:
+async def test_dose_given_is_charged_and_stops_with_the_order(
+    ward: Repository, build: Any, clock: Any
+) -> None:
     """Each dose is a line of its quantity; after stopping nothing is given."""
     encounter_id = (await build.an_admission(ward)).encounter.id
     drug = await records.order_drug(
@@ -104,7 +106,9 @@ async def test_vital_signs_are_one_entry_and_many_series(ward: Repository, build
     made = await records.record_vitals(ward, admitted.encounter.id, build.vitals(clock.now()))
     assert len(made) == 6
     clock.move(hours=6)
-    await records.record_vitals(ward, admitted.encounter.id, build.vitals(clock.now(), temperature=Decimal("37.0")))
+    await records.record_vitals(
+        ward, admitted.encounter.id, build.vitals(clock.now(), temperature=Decimal("37.0"))
+    )
     patient_id = admitted.encounter.data["subject"]["reference"].split("/")[1]
     series = await records.vital_series(ward, patient_id, encounter_id=admitted.encounter.id)
     assert [str(p.value) for p in series["temperature"]] == ["38.5", "37.0"]
@@ -112,7 +116,9 @@ async def test_vital_signs_are_one_entry_and_many_series(ward: Repository, build
     assert series["spo2"] == []
 
 
-async def test_impossible_vital_signs_are_refused_all_at_once(ward: Repository, build: Any, clock: Any) -> None:
+async def test_impossible_vital_signs_are_refused_all_at_once(
+    ward: Repository, build: Any, clock: Any
+) -> None:
     """420 degrees and a pressure upside down: both faults are said."""
     encounter_id = (await build.an_admission(ward)).encounter.id
     wrong = build.vitals(clock.now(), temperature=Decimal(420), systolic=Decimal(60), diastolic=Decimal(90))
@@ -121,11 +127,15 @@ async def test_impossible_vital_signs_are_refused_all_at_once(ward: Repository, 
     assert {i.expression for i in error.value.issues} == {"temperature", "systolic"}
 
 
-async def test_adding_a_line_never_hurts_an_earlier_signature(ward: Repository, build: Any, clock: Any) -> None:
+async def test_adding_a_line_never_hurts_an_earlier_signature(
+    ward: Repository, build: Any, clock: Any
+) -> None:
     """The signature covers the line's exact bytes; they are the same after ten more lines."""
     record = await build.an_inpatient_record(ward)
     sheet = await records.open_sheet(ward, record.id, "36/BV2", build.DOCTOR, clock.now())
-    first = await records.add_entry(ward, sheet.id, Entry(clock.now(), build.DOCTOR, "Sốt 38,5 °C", "Paracetamol"))
+    first = await records.add_entry(
+        ward, sheet.id, Entry(clock.now(), build.DOCTOR, "Sốt 38,5 °C", "Paracetamol")
+    )
     await records.sign_entry(ward, first.id, build.sign_as(build.DOCTOR, ""), authorize=everything_allowed)
     bytes_then, cms_then = await records.entry_proof(ward, first.id)
     for n in range(10):
@@ -137,7 +147,9 @@ async def test_adding_a_line_never_hurts_an_earlier_signature(ward: Repository, 
     assert len(lines) == 11
     assert [e.signed_by for e in lines] == [build.DOCTOR.name] + [None] * 10
     with pytest.raises(Conflict) as error:
-        await records.sign_entry(ward, first.id, build.sign_as(build.DOCTOR, ""), authorize=everything_allowed)
+        await records.sign_entry(
+            ward, first.id, build.sign_as(build.DOCTOR, ""), authorize=everything_allowed
+        )
     assert error.value.code == "records.entry-signed"
 
 

@@ -36,7 +36,9 @@ async def test_charge_comes_from_the_executed_order(ward: Repository, build: Any
     assert (line.insurer_amount, line.patient_amount) == (Decimal(37760), Decimal(9440))
 
 
-async def test_card_that_changes_mid_stay_recalculates_by_date(ward: Repository, build: Any, clock: Any) -> None:
+async def test_card_that_changes_mid_stay_recalculates_by_date(
+    ward: Repository, build: Any, clock: Any
+) -> None:
     """Lines before the new card keep the old right, lines after it have the new one, lines without a card are paid."""
     encounter_id = (await build.an_admission(ward)).encounter.id
     await a_lab_result(ward, build, clock, encounter_id)
@@ -52,8 +54,15 @@ async def test_card_that_changes_mid_stay_recalculates_by_date(ward: Repository,
     clock.move(days=1)
     await a_lab_result(ward, build, clock, encounter_id)
     lines = await records.charge_lines(ward, encounter_id)
-    assert [(line.percent, line.coverage_id) for line in lines] == [(80, first.id), (100, second.id), (100, second.id)]
-    assert [e.coverage_id for e in await records.entitlement_line(ward, encounter_id)] == [first.id, second.id]
+    assert [(line.percent, line.coverage_id) for line in lines] == [
+        (80, first.id),
+        (100, second.id),
+        (100, second.id),
+    ]
+    assert [e.coverage_id for e in await records.entitlement_line(ward, encounter_id)] == [
+        first.id,
+        second.id,
+    ]
     held = await records.entitlement_on(ward, encounter_id, change - timedelta(minutes=1))
     assert held is not None
     assert held.coverage_id == first.id
@@ -75,9 +84,14 @@ async def test_price_of_its_date(ward: Repository, build: Any, clock: Any) -> No
         await records.charge(
             ward, encounter_id, ChargeInput(systems.SERVICE, "KHAM.NOI", "Khám Nội", Decimal(1), happened)
         )
-    assert [c.unit_price for c in await records.charge_lines(ward, encounter_id)] == [Decimal(45000), Decimal(50000)]
+    assert [c.unit_price for c in await records.charge_lines(ward, encounter_id)] == [
+        Decimal(45000),
+        Decimal(50000),
+    ]
     with pytest.raises(RuleViolation) as error:
-        await records.charge(ward, encounter_id, ChargeInput(systems.SERVICE, "X", "X", Decimal(1), clock.now()))
+        await records.charge(
+            ward, encounter_id, ChargeInput(systems.SERVICE, "X", "X", Decimal(1), clock.now())
+        )
     assert error.value.code == "records.no-price"
 
 
@@ -100,7 +114,9 @@ async def test_same_execution_is_charged_once(ward: Repository, build: Any, cloc
     """A second call with the same source gives the line that stands."""
     encounter_id = (await build.an_admission(ward)).encounter.id
     item = ChargeInput(systems.SERVICE, "KHAM.NOI", "Khám Nội", Decimal(1), clock.now(), source="Procedure/x")
-    assert (await records.charge(ward, encounter_id, item)).id == (await records.charge(ward, encounter_id, item)).id
+    assert (await records.charge(ward, encounter_id, item)).id == (
+        await records.charge(ward, encounter_id, item)
+    ).id
 
 
 async def test_running_total_against_advances(ward: Repository, build: Any, clock: Any) -> None:
@@ -131,7 +147,10 @@ async def test_locked_fees_refuse_lines_also_by_the_store(ward: Repository, buil
         await records.unlock_charges(ward, encounter_id, authorize=everything_allowed, reason="")
     await records.unlock_charges(ward, encounter_id, authorize=everything_allowed, reason="Thu thiếu")
     await records.charge(ward, encounter_id, item)
-    assert [e.event for e in await records.events(ward, encounter_id)][-2:] == ["lock-charges", "unlock-charges"]
+    assert [e.event for e in await records.events(ward, encounter_id)][-2:] == [
+        "lock-charges",
+        "unlock-charges",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +164,9 @@ async def test_locked_fees_refuse_lines_also_by_the_store(ward: Repository, buil
         (4, False, False, True, "2.0"),
     ],
 )
-def test_bed_days(days: int, moved_in: bool, moved_out: bool, shared: bool, wanted: str, clock: Any, build: Any) -> None:
+def test_bed_days(
+    days: int, moved_in: bool, moved_out: bool, shared: bool, wanted: str, clock: Any, build: Any
+) -> None:
     """Nights; half a day to each khoa on the day of a transfer; a shared bed counts half."""
     start = build.noon(date(2026, 11, 1)).astimezone(VIETNAM)
     end = start + timedelta(days=days, hours=1)

@@ -84,8 +84,8 @@ async def test_permission_of_the_place_is_asked(ward: Repository, build: Any) ->
         asked.append((permission, khoa))
         raise NotAllowed("access.no-permission", "Không được phép.")
 
+    ink = build.sign_as(build.DOCTOR, "bac_si_lam_benh_an")
     with pytest.raises(NotAllowed):
-        ink = build.sign_as(build.DOCTOR, "bac_si_lam_benh_an")
         await records.sign_paper(ward, record.response_id, ink, authorize=refuse)
     assert asked == [("form.sign", "K01")]
     assert (await records.paper(ward, record.response_id)).signatures == ()
@@ -124,7 +124,9 @@ async def test_signature_is_withdrawn_until_the_next_signs(ward: Repository, bui
     record = await build.an_inpatient_record(ward, signed=True)
 
     async def withdraw(staff: Any, reason: str) -> None:
-        await records.withdraw_signature(ward, record.response_id, staff, reason, authorize=everything_allowed)
+        await records.withdraw_signature(
+            ward, record.response_id, staff, reason, authorize=everything_allowed
+        )
 
     with pytest.raises(RuleViolation):
         await withdraw(build.DOCTOR, " ")
@@ -173,9 +175,7 @@ async def test_signed_form_becomes_clinical_resources(ward: Repository, build: A
     assert records.diagnosis_stage(diagnosis) == "vao-khoa"
     assert made["dac_diem_lien_quan#01"].data["code"]["text"] == "Penicillin"
     assert "mach#0" not in made
-    assert all(
-        any(e["url"] == systems.EXT_LINK_ID for e in s.data["extension"]) for s in made.values()
-    )
+    assert all(any(e["url"] == systems.EXT_LINK_ID for e in s.data["extension"]) for s in made.values())
 
 
 async def test_amended_form_derives_again(ward: Repository, build: Any) -> None:
@@ -217,7 +217,11 @@ async def test_discharge_paper_is_numbered_signed_twice_sealed_and_final(
     assert bare.value.code == "records.seal-needed"
     issued = await records.issue_paper(ward, paper.id, seal=seal, authorize=everything_allowed)
     pdf = await records.content_of(ward, issued.document.data)
-    assert [pdf.count(f) for f in (b"%ky_nguoi_hanh_nghe", b"%ky_dai_dien_don_vi", b"%dau_co_so")] == [1, 1, 1]
+    assert [pdf.count(f) for f in (b"%ky_nguoi_hanh_nghe", b"%ky_dai_dien_don_vi", b"%dau_co_so")] == [
+        1,
+        1,
+        1,
+    ]
     assert issued.document.data["docStatus"] == "final"
     assert await records.print_paper(ward, paper.id) == pdf
     with pytest.raises(Conflict) as late:

@@ -56,7 +56,9 @@ async def test_transfer_ends_when_the_other_khoa_accepts(ward: Repository, build
         await records.accept_transfer(ward, task.id, clock.now(), build.HEAD, Bed("201", "C002"))
 
 
-async def test_one_transfer_at_a_time_and_it_can_be_taken_back(ward: Repository, build: Any, clock: Any) -> None:
+async def test_one_transfer_at_a_time_and_it_can_be_taken_back(
+    ward: Repository, build: Any, clock: Any
+) -> None:
     """A second request waits for the first; taking back needs a reason."""
     encounter_id = (await build.an_admission(ward)).encounter.id
     ask = (ward, encounter_id, "K02", "Khoa Hồi sức", clock.now(), "Suy hô hấp", build.DOCTOR)
@@ -75,7 +77,10 @@ async def test_change_of_bed_keeps_both_intervals(ward: Repository, build: Any, 
     encounter_id = (await build.an_admission(ward)).encounter.id
     await records.move_bed(ward, encounter_id, Bed("102", "H005", shared=True), clock.now())
     (stay,) = await records.stays(ward, encounter_id)
-    assert [(b.bed, b.shared, b.end is None) for b in stay.beds] == [("H001", False, False), ("H005", True, True)]
+    assert [(b.bed, b.shared, b.end is None) for b in stay.beds] == [
+        ("H001", False, False),
+        ("H005", True, True),
+    ]
 
 
 async def test_late_entry_needs_a_reason_and_shows_it(ward: Repository, build: Any, clock: Any) -> None:

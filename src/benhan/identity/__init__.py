@@ -20,7 +20,8 @@ Hub::
     async link_patient(repo, source: UUID, resource) -> LinkResult(patient_id, how, explanation)
     async crossref(repo, source: UUID, source_patient_id) -> str | None
     async sources(repo, patient_id) -> list[SourceLink]
-    async merge(repo, kept_id, gone_id, reason) -> UUID ; async unmerge(repo, merge_id, reason) ; async current_id(repo, id) -> str
+    async merge(repo, kept_id, gone_id, reason) -> UUID ; async unmerge(repo, merge_id, reason) ; async
+          current_id(repo, id) -> str
 """
 
 from __future__ import annotations

@@ -122,7 +122,8 @@ Reading (``binder``, ``timeline``, ``worklists``)::
           sha256, state, signatures, link)])
     timeline(repo, patient_id, *, limit=200) -> list[TimelineItem(at, kind, title, text, reference, encounter_id, author)]
     my_patients(repo, staff_reference=None, khoa=None) -> list[WorkPatient]
-    papers_to_sign(repo, staff_reference, *, roles) -> list[WorkPaper] ; records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
+    papers_to_sign(repo, staff_reference, *, roles) -> list[WorkPaper]
+    records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
 
 Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
 ``ma_lk:version``); ``exchange.provide`` {composition, encounter, container} on closing and on each addendum.

@@ -38,7 +38,7 @@ _EVENT = (
 )
 _EVENTS = (
     "select event, from_state, to_state, at, actor, reason from record_event"
-    " where tenant = %s and encounter_id = %s order by at, id"
+    " where tenant = %s and encounter_id = %s order by at, seq"
 )
 _LIST = (
     f"select {_COLUMNS} from record_case where tenant = %s and state = any(%s)"  # noqa: S608 - constant

@@ -45,7 +45,7 @@ async def render(
         entries=entries,
         signatures=[PrintedSignature(s.role, s.name, s.at) for s in signatures if s.standing],
         lookup_code=lookup,
-        printed_at=printed_at or repo.clock.now(),
+        printed_at=(printed_at or repo.clock.now()).replace(microsecond=0),
         mark=mark,
     )
     return await asyncio.to_thread(print_form, form, context)

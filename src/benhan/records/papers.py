@@ -47,6 +47,7 @@ from benhan.records.signatures import (
     WITHDRAW,
     covered,
     may_sign,
+    next_order,
     next_place,
     provenance,
     signatures_of,
@@ -332,7 +333,8 @@ async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, auth
             "sha256": blob_of(document.data),
             "sha256-truoc": blob_of(before.data) if before and same else "",
         }
-        made = await tx.create(signing_provenance(sign, resource, document, now, element, known))
+        signed_by = signing_provenance(sign, resource, document, now, element, known)
+        made = await tx.create(with_extensions(signed_by, await next_order(tx, resource)))
         await extract(tx, resource, sign.staff)
         return made
 
@@ -398,7 +400,8 @@ async def withdraw_signature(
             WITHDRAW, [ref(stored.type, stored.id)], staff, mine[-1].role, instant(tx.clock.now()), source
         )
         resource["reason"] = [{"text": reason.strip()}]
-        made = await tx.create(with_extensions(resource, fact("chu-ky", mine[-1].provenance_id)))
+        taken_back = fact("chu-ky", mine[-1].provenance_id)
+        made = await tx.create(with_extensions(resource, taken_back, await next_order(tx, stored)))
         await _restore_document(tx, encounter_id, stored, fact_of(signature.data, "sha256-truoc"))
         if len(standing) == 1:
             await tx.update({**stored.data, "status": "in-progress"}, if_match=stored.version)

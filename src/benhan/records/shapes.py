@@ -15,7 +15,6 @@ from benhan.catalogue import facility_setting, systems
 from benhan.records.types import JsonObject, Staff
 from benhan.store import Repository, Stored
 
-
 _HOUSE = "select code, name from tenant where id = %s"
 
 

@@ -16,6 +16,8 @@ from benhan.records.shapes import all_of, coding, fact, fact_of, instant, must, 
 from benhan.records.types import JsonObject, Signature, SignWith, Staff
 from benhan.store import Repository, Stored
 
+#: fact of a ``Provenance``: its place among the acts on one paper, for acts of the same millisecond
+ORDER = "thu-tu"
 SIGN, WITHDRAW, EXTRACT, SEAL = "ky", "rut-chu-ky", "trich", "niem-phong"
 
 
@@ -57,7 +59,7 @@ def signed_version(resource: JsonObject) -> int:
 async def provenances(repo: Repository, response: Stored) -> list[Stored]:
     """Every act on a paper or entry, oldest first."""
     found = await all_of(repo, "Provenance", [("target", f"{response.type}/{response.id}")])
-    return sorted(found, key=lambda s: (s.data["recorded"], s.at, s.id))
+    return sorted(found, key=lambda s: (s.data["recorded"], int(fact_of(s.data, ORDER) or 0), s.id))
 
 
 async def signatures_of(repo: Repository, response: Stored) -> list[Signature]:
@@ -91,6 +93,11 @@ async def _covers(
         return True
     before = await repo.vread(response.type, response.id, version)
     return covered(answers(form, before.data), now)
+
+
+async def next_order(repo: Repository, response: Stored) -> JsonObject:
+    """The fact that puts a new act behind those already recorded on the paper."""
+    return fact(ORDER, str(len(await provenances(repo, response)) + 1))
 
 
 def next_place(form: Form, found: list[Signature]) -> SignaturePlace | None:

@@ -78,6 +78,7 @@ create table record_event (
     actor text collate "C" not null,
     reason text collate "C" not null default '',
     detail jsonb not null default '{}',
+    seq bigint generated always as identity,
     primary key (tenant, id)
 );
 create index record_event_list on record_event (tenant, encounter_id, at);
