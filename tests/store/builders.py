@@ -10,7 +10,7 @@ def a_patient(name: str = "Nguyễn Thị Hoa", cccd: str = "051190000001", born
     return {
         "resourceType": "Patient",
         "identifier": [{"system": "urn:benhan:id:cccd", "value": cccd}],
-        "name": [{"text": name, "family": words[0], "given": words[1:]}],
+        "name": [{"text": name, "family": words[0], **({"given": words[1:]} if words[1:] else {})}],
         "gender": "female",
         "birthDate": born,
     }

@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from benhan.base.errors import ConfigurationError
+from benhan.base.errors import ConfigurationError, InvalidInput
 from benhan.base.settings import Settings
 from benhan.store import migrations
 from benhan.store.embedded import Cluster
@@ -65,7 +65,7 @@ async def prepare(settings: Settings) -> Database:
 
     Raises: ``ConfigurationError``.
     """
-    cluster = None if settings.database_url else Cluster((settings.embedded_dir or settings.home / "postgres").absolute())
+    cluster = cluster_of(settings)
     if cluster is not None:
         await asyncio.to_thread(cluster.acquire)
     try:
@@ -104,11 +104,28 @@ async def _prepare(settings: Settings, cluster: Cluster | None) -> Database:
     return database
 
 
-def address(settings: Settings) -> tuple[str, str]:
-    """Administrative connection string of the database and its name; the embedded server must run already."""
-    cluster = None if settings.database_url else Cluster((settings.embedded_dir or settings.home / "postgres").absolute())
+def cluster_of(settings: Settings) -> Cluster | None:
+    """The embedded cluster, or None when the settings name a server."""
+    if settings.database_url:
+        return None
+    return Cluster((settings.embedded_dir or settings.home / "postgres").absolute())
+
+
+async def prepare_empty(settings: Settings) -> str:
+    """Make roles and an empty database for a restore; gives the administrative connection string.
+
+    Raises: ``InvalidInput`` (store.restore-not-empty) when the database holds tables.
+    """
+    cluster = cluster_of(settings)
     base, name = _address(settings, cluster)
-    return make_conninfo(**{**base, "dbname": name}), name
+    async with await _connect_admin(make_conninfo(**base), cluster) as admin:
+        await _provision(admin, name, _secrets(settings.secrets_dir / "database.json"))
+    dsn = make_conninfo(**{**base, "dbname": name})
+    async with await _connect_admin(dsn, cluster) as admin:
+        row = await (await admin.execute("select to_regclass('public.migration')")).fetchone()
+    if row is not None and row[0] is not None:
+        raise InvalidInput("store.restore-not-empty", f"Cơ sở dữ liệu {name} đã có dữ liệu; chỉ khôi phục vào chỗ trống.")
+    return dsn
 
 
 def _address(settings: Settings, cluster: Cluster | None) -> tuple[dict[str, Any], str]:

@@ -230,7 +230,7 @@ create policy access_grant_tenant on access_grant
     with check (tenant = nullif(current_setting('benhan.tenant', true), '')::uuid);
 grant select, insert on access_grant to benhan_app;
 grant update (revoked_at) on access_grant to benhan_app;
-grant select on access_grant to benhan_reader, benhan_auditor;
+grant select on access_grant to benhan_reader, benhan_auditor, benhan_destroyer;
 
 alter table current_version enable row level security;
 alter table current_version force row level security;
