@@ -26,6 +26,9 @@ Admission and stays (``admission``, ``stays``)::
     cancel_transfer(repo, task_id, reason, by: Staff) -> Stored
     move_bed(repo, encounter_id, bed: Bed, happened) -> Stored (stay)
 
+    register_patient(repo, PersonInput) -> Stored (Patient with mã người bệnh)
+    find_or_register_patient(repo, PersonInput) -> (Stored, created: bool) ; pending_transfers(repo, encounter_id) -> [Task]
+
 Numbers (``numbering``)::
 
     take_number(repo, kind, *, event, khoa=None, on=None, subject=None) -> Number(kind, scope, seq, text)
@@ -91,6 +94,7 @@ Running sheets (``sheets``)::
     sign_entry(repo, entry_id, SignWith, *, authorize) -> Stored (Provenance over the entry's exact bytes)
     amend_entry(repo, entry_id, Entry, reason) -> Stored
     entries(repo, sheet_id) -> list[SheetEntry(id, version, happened, author, values, signed_by, signed_at, late_reason)]
+    entry_proof(repo, entry_id) -> (exact bytes, CMS) ; content_of(repo, document) -> bytes of a DocumentReference
     print_sheet(repo, sheet_id) -> bytes ; end_sheet(repo, sheet_id, SignWith, *, authorize) -> Stored (DocumentReference)
 
 Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``sealing``)::
