@@ -85,44 +85,46 @@ def write_table(name: str, rows: tuple[Row, ...]) -> bytes:
     """The inner file of one table."""
     table = tables()[name]
     root = etree.Element(table.path[0])
-    parent = root
+    parent: etree._Element = root
     for tag in table.path[1:]:
-        parent = etree.SubElement(parent, tag)
+        parent = _sub(parent, tag)
     for row in rows:
-        item = parent if not table.repeating else etree.SubElement(parent, table.item)
+        item = _sub(parent, table.item) if table.repeating else parent
         for tag, text in row.values.items():
-            etree.SubElement(item, tag).text = text or None
+            _sub(item, tag, text)
     return xml_door.serialize(root)
+
+
+def _sub(parent: etree._Element, tag: str, text: str = "") -> etree._Element:
+    child = parent.makeelement(tag)
+    child.text = text or None
+    parent.append(child)
+    return child
 
 
 def write_package(package: Package) -> bytes:
-    """The whole envelope (GIAMDINHHS), or the check-in file when the package holds XML0 only."""
+    """The whole envelope (GIAMDINHHS), or the check-in file when the package holds XML0."""
     if package.table("XML0"):
-        return _write_checkin(package)
+        root = xml_door.parse(write_table("XML0", package.table("XML0")))
+        _sign(root, package.signature)
+        return xml_door.serialize(root)
     root = etree.Element("GIAMDINHHS")
-    etree.SubElement(etree.SubElement(root, "THONGTINDONVI"), "MACSKCB").text = package.facility
-    about = etree.SubElement(root, "THONGTINHOSO")
-    etree.SubElement(about, "NGAYLAP").text = package.made_on
-    etree.SubElement(about, "SOLUONGHOSO").text = "1"
-    case = etree.SubElement(etree.SubElement(about, "DANHSACHHOSO"), "HOSO")
+    _sub(_sub(root, "THONGTINDONVI"), "MACSKCB", package.facility)
+    about = _sub(root, "THONGTINHOSO")
+    _sub(about, "NGAYLAP", package.made_on)
+    _sub(about, "SOLUONGHOSO", "1")
+    case = _sub(_sub(about, "DANHSACHHOSO"), "HOSO")
     for name in tables():
         if package.table(name):
-            inner = etree.SubElement(case, "FILEHOSO")
-            etree.SubElement(inner, "LOAIHOSO").text = name
-            content = base64.b64encode(write_table(name, package.table(name))).decode()
-            etree.SubElement(inner, "NOIDUNGFILE").text = content
-    _sign(root, package.signature)
-    return xml_door.serialize(root)
-
-
-def _write_checkin(package: Package) -> bytes:
-    root = xml_door.parse(write_table("XML0", package.table("XML0")))
+            inner = _sub(case, "FILEHOSO")
+            _sub(inner, "LOAIHOSO", name)
+            _sub(inner, "NOIDUNGFILE", base64.b64encode(write_table(name, package.table(name))).decode())
     _sign(root, package.signature)
     return xml_door.serialize(root)
 
 
 def _sign(root: etree._Element, signature: str) -> None:
-    place = etree.SubElement(root, "CHUKYDONVI")
+    place = _sub(root, "CHUKYDONVI")
     if signature.startswith("<"):
         place.append(xml_door.parse(signature.encode()))
     elif signature:
@@ -193,8 +195,9 @@ def _base64(data: bytes) -> bytes | None:
 
 
 def _read_file(inner: etree._Element, notes: list[Leniency]) -> tuple[str, tuple[Row, ...]]:
-    if _tag(inner, "gói", notes) != "FILEHOSO":
-        raise refused("gói/HOSO", f"phần tử lạ {inner.tag}")
+    kind = _tag(inner, "gói", notes)
+    if kind != "FILEHOSO":
+        raise refused("gói/HOSO", f"phần tử lạ {kind}")
     name = _text_of(inner, "LOAIHOSO").upper()
     table = tables().get(name)
     if table is None or name == "XML0":
@@ -236,8 +239,9 @@ def _inner_bytes(name: str, text: str, notes: list[Leniency]) -> bytes:
 
 
 def _read_table(root: etree._Element, table: Table, notes: list[Leniency]) -> tuple[Row, ...]:
-    if _tag(root, table.name, notes) != table.path[0]:
-        raise refused(table.name, f"phần tử gốc phải là {table.path[0]}, nhận được {root.tag}")
+    name = _tag(root, table.name, notes)
+    if name != table.path[0]:
+        raise refused(table.name, f"phần tử gốc phải là {table.path[0]}, nhận được {name}")
     if not table.repeating:
         return (_read_row(root, table, 1, notes),)
     items = [e for e in root.iter(etree.Element) if str(e.tag).upper() == table.item]
