@@ -20,10 +20,11 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg import sql
+
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.settings import Settings
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
-from psycopg import sql
 
 _URL = os.environ.pop("BENHAN_TEST_DATABASE_URL", None) or os.environ.pop("BENHAN_DATABASE_URL", None)
 os.environ.pop("BENHAN_DATABASE_URL", None)

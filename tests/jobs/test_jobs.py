@@ -6,6 +6,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
+
 from benhan.base.errors import InvalidInput, NeighbourFailed
 from benhan.base.json_door import JsonObject
 from benhan.jobs import dead, register, replay, run_once, run_worker, waiting
@@ -23,7 +24,7 @@ async def test_committed_message_is_delivered_once_with_its_tenant(store: Store,
     await repo.outbox("test.take", "k1", {"n": 1})
     await repo.outbox("test.take", "k1", {"n": 2})
     await repo.outbox("test.unknown", "k1", {"n": 3})
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):  # noqa: PT012
         async with repo.transaction() as tx:
             await tx.outbox("test.take", "k2", {"n": 4})
             raise RuntimeError

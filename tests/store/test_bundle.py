@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.store.builders import a_patient, an_observation
+
 from benhan.base.errors import InvalidInput, NotFound
 from benhan.store import Repository
-
-from tests.store.builders import a_patient, an_observation
 
 pytestmark = pytest.mark.server
 
@@ -108,4 +108,4 @@ async def test_if_match_in_a_bundle(repo: Repository) -> None:
     answer = await repo.bundle({**good, "type": "batch"})
     assert answer["entry"][0]["response"]["status"] == "412"
     with pytest.raises(InvalidInput):
-        await repo.bundle(bundle(entry("PUT", "Patient/a", {**a_patient(), "id": "a"}), entry("PUT", "Patient/a", {**a_patient(), "id": "a"})))
+        await repo.bundle(bundle(*[entry("PUT", "Patient/a", {**a_patient(), "id": "a"})] * 2))

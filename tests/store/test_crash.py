@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from benhan.base.settings import Settings
 from benhan.store import Actor, Ctx, Store, SystemPolicy
 from benhan.store.embedded import Cluster

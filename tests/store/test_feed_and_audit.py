@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from benhan.base.errors import InvalidInput, NotAllowed, NotFound
+from tests.store.builders import a_patient, an_observation
+from tests.store.waiting import until
+
 from benhan.base.clock import FrozenClock
+from benhan.base.errors import InvalidInput, NotAllowed, NotFound
 from benhan.store import Action, Actor, Ctx, FeedCursor, Repository, Scope, Store, SystemPolicy
 from benhan.store.feed import held_back_s
 from benhan.store.merkle import EMPTY, Tree, leaf_hash, node_hash
-
-from tests.store.builders import a_patient, an_observation
-from tests.store.waiting import until
 
 pytestmark = pytest.mark.server
 
@@ -72,7 +72,7 @@ async def test_every_read_is_audited_for_the_patient_it_concerns(store: Store, r
 
 async def test_read_in_a_rolled_back_transaction_is_audited_all_the_same(repo: Repository) -> None:
     patient = await repo.create(a_patient())
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):  # noqa: PT012
         async with repo.transaction() as tx:
             await tx.read("Patient", patient.id)
             raise RuntimeError

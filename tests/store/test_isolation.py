@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from tests.store.builders import a_patient, an_observation
+from tests.store.waiting import until
+
 from benhan.base.errors import ConfigurationError, NotFound
 from benhan.base.settings import Settings
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 from benhan.store.server import check_durability, check_role
-
-from tests.store.builders import a_patient, an_observation
-from tests.store.waiting import until
 
 pytestmark = pytest.mark.server
 NOT_OF_A_TENANT = {"installation", "migration", "tenant", "tenant_code"}

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
-from benhan.base.errors import Conflict, ConfigurationError, Deleted, InvalidInput, NotFound, RuleViolation
+from tests.store.builders import a_patient, an_observation
+from tests.store.waiting import until
+
+from benhan.base.errors import ConfigurationError, Conflict, Deleted, InvalidInput, NotFound, RuleViolation
 from benhan.base.json_door import dumps
 from benhan.store import Action, Actor, Ctx, Repository, Store, SystemPolicy, backup, destroy_record, restore
 from benhan.store.codec import SealBroken, compress, decompress, seal, unseal
 from benhan.store.migrations import Migration, discover, migrate
-
-from tests.store.builders import a_patient, an_observation
-from tests.store.waiting import until
 
 pytestmark = pytest.mark.server
 INDEX = ("index_equal", "index_string", "index_trigram", "index_date", "index_number", "current_version")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from tests.store.builders import a_patient, an_observation
+
 from benhan.base.errors import Conflict, Deleted, InvalidInput, NotFound, StaleVersion
 from benhan.base.json_door import dumps, loads_object
 from benhan.store import Repository
-
-from tests.store.builders import a_patient, an_observation
 
 pytestmark = pytest.mark.server
 
@@ -113,7 +113,7 @@ async def test_conditional_update_creates_then_updates(repo: Repository) -> None
 
 
 async def test_an_exception_rolls_everything_back(repo: Repository) -> None:
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):  # noqa: PT012
         async with repo.transaction() as tx:
             await tx.create(a_patient())
             await tx.outbox("t", "k", {})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.store.builders import a_patient, an_observation
+
 from benhan.base.errors import InvalidInput
 from benhan.store import Repository, Stored
-
-from tests.store.builders import a_patient, an_observation
 
 pytestmark = pytest.mark.server
 LOINC = "http://loinc.org"
@@ -170,8 +170,10 @@ async def test_index_is_used_by_the_application_role(repo: Repository, people: d
 
     filler = (
         "insert into index_equal (tenant, key, system, rid) select %(t)s, n, 0, n from generate_series(1, 60000) n",
-        "insert into index_date (tenant, key, low, high, rid) select %(t)s, n, now(), now(), n from generate_series(1, 60000) n",
-        "insert into index_string (tenant, key, exact, folded, rid) select %(t)s, n %% 50, n, 'x' || n, n from generate_series(1, 60000) n",
+        "insert into index_date (tenant, key, low, high, rid) select %(t)s, n, now(), now(), n "
+        "from generate_series(1, 60000) n",
+        "insert into index_string (tenant, key, exact, folded, rid) select %(t)s, n %% 50, n, 'x' || n, n "
+        "from generate_series(1, 60000) n",
         "insert into current_version (tenant, rid, at, version, deleted, type, id, present) "
         "select %(t)s, 9000000 + n, now(), 1, false, 'Patient', 'p' || n, '{}' from generate_series(1, 60000) n",
     )

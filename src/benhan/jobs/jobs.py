@@ -201,7 +201,7 @@ async def dead(store: Store, tenant: UUID) -> list[DeadJob]:
     """Deliveries of a tenant that were given up, oldest first."""
     async with store.system_repo(tenant).transaction() as tx:
         rows = await (await tx.open_connection.execute(_DEAD, {"tenant": tenant})).fetchall()
-    return [DeadJob(*row[:6], row[6] or "", row[7] or "") for row in rows]
+    return [DeadJob(r[0], r[1], r[2], r[3], r[4], r[5], r[6] or "", r[7] or "") for r in rows]
 
 
 async def replay(store: Store, job_id: int, tenant: UUID | None = None) -> bool:
@@ -210,7 +210,7 @@ async def replay(store: Store, job_id: int, tenant: UUID | None = None) -> bool:
         await connection.execute("set local search_path = jobs, public")
         owner = None if tenant is None else str(tenant)
         cursor = await connection.execute(_REPLAY, (job_id, owner, owner))
-    return cursor.rowcount == 1
+    return bool(cursor.rowcount == 1)
 
 
 async def waiting(store: Store, tenant: UUID) -> int:

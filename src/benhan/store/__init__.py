@@ -26,6 +26,7 @@ and never quote data.
 
 from benhan.store.backup import backup, new_epoch, restore
 from benhan.store.blobs import Blobs
+from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
 from benhan.store.model import (
     Action,
@@ -44,7 +45,6 @@ from benhan.store.model import (
     TenantInfo,
     WriteGuard,
 )
-from benhan.store.destruction import destroy_record
 from benhan.store.repository import ManyMatches, Repository
 from benhan.store.seal import SealReport
 from benhan.store.store import Store

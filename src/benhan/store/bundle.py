@@ -149,7 +149,9 @@ async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
             kind, _, query = text.partition("?")
             found = await tx.only_match(kind, query)
             if found is None:
-                raise InvalidInput("store.bundle-reference", "Tham chiếu có điều kiện không tìm thấy gì.", expression=reference.path)
+                raise InvalidInput(
+                    "store.bundle-reference", "Tham chiếu có điều kiện không tìm thấy gì.", expression=reference.path
+                )
             reference.element["reference"] = found.reference
 
 

@@ -226,7 +226,7 @@ class Cluster:
             return
         until = time.monotonic() + _START_PATIENCE_S
         while time.monotonic() < until:
-            if not any(_works_in(process, self.data) for process in psutil.process_iter(["name", "status"])):
+            if not any(_works_in(process, self.data) for process in psutil.process_iter()):
                 pid_file.unlink(missing_ok=True)
                 return
             time.sleep(0.1)
@@ -254,11 +254,8 @@ def _open_lock(path: Path) -> int:
 
 def _works_in(process: psutil.Process, data: Path) -> bool:
     try:
-        return (
-            process.info["name"] == "postgres"
-            and process.info["status"] != psutil.STATUS_ZOMBIE
-            and process.cwd() == str(data)
-        )
+        alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+        return bool(alive and process.cwd() == str(data))
     except psutil.Error:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benhan.store.feed import LONG_TRANSACTION_S, held_back_s
-from benhan.store.reindexing import indexed_by, index_fingerprint
+from benhan.store.reindexing import index_fingerprint, indexed_by
 from benhan.store.seal import UNSEALED_ALARM_S, oldest_unsealed_s
 
 if TYPE_CHECKING:

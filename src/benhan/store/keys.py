@@ -25,7 +25,10 @@ from benhan.store.codec import SealBroken, seal, unseal
 
 _TENANT_KEY = "select wrapped, id from tenant_key where tenant = %s order by created_at, id limit 1"
 _NEW_TENANT_KEY = "insert into tenant_key (tenant, id, wrapped, created_at) values (%s, %s, %s, %s)"
-_SCOPES = "select distinct on (scope) scope, id, wrapped from record_key where tenant = %s and scope = any(%s) order by scope, id"
+_SCOPES = (
+    "select distinct on (scope) scope, id, wrapped from record_key where tenant = %s and scope = any(%s) "
+    "order by scope, id"
+)
 
 
 class KeyWrapper(Protocol):

@@ -114,6 +114,7 @@ async def current_of(
     """The current version of one row of ``CURRENT``; a destroyed one has empty bytes."""
     stored = await stored_of(ring, connection, tenant, row)
     if stored is None:
-        stored = make(*row[:6], b"", bytes(row[9]).hex(), row[6])
+        kind, number, version, at, author, action, custodian = row[:7]
+        stored = make(kind, number, version, at, author, action, b"", bytes(row[9]).hex(), custodian)
         return Current(stored, row[12], row[13], True)
     return Current(stored, row[12], row[13], False)

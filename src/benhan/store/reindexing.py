@@ -12,9 +12,9 @@ from uuid import UUID
 
 from benhan import fhir
 from benhan.fhir import patient_of, search_params
+from benhan.store.hashing import FINGERPRINT
 from benhan.store.indexing import IndexRows, rows_of
 from benhan.store.reading import COLUMNS, stored_of
-from benhan.store.hashing import FINGERPRINT
 from benhan.store.writing import add_index
 
 if TYPE_CHECKING:
@@ -66,10 +66,13 @@ async def _rebuild(store: Store, connection: Any, tenant: UUID, rows: list[Any])
         if stored is None:
             continue
         index = IndexRows() if stored.deleted else rows_of(stored.data)
+        patient = None if stored.deleted else patient_of(stored.data)
+        if stored.deleted:
+            patient = await _patient(connection, tenant, stored.type, stored.id)
         values = {
             "tenant": tenant, "type": stored.type, "id": stored.id, "version": stored.version, "at": stored.at,
             "custodian": stored.custodian, "deleted": stored.deleted,
-            "patient": await _patient(connection, tenant, stored.type, stored.id) if stored.deleted else patient_of(stored.data),
+            "patient": patient,
             "present": sorted(index.present), "rid": await store.next_rid(connection),
         }  # fmt: skip
         found = await (await connection.execute(_CURRENT, values)).fetchone()

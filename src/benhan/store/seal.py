@@ -26,7 +26,7 @@ _ORDERED = (
     "and (epoch, tx, seq) > (%(epoch)s::integer, %(tx)s::text::xid8, %(seq)s::bigint) "
 )
 _SETTLED = (
-    _ORDERED + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "
+    _ORDERED + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "  # noqa: S608
     "order by epoch, tx, seq limit %(limit)s"
 )
 _UP_TO = (

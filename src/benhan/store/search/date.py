@@ -9,9 +9,9 @@ from datetime import datetime
 
 from benhan.base.clock import SYSTEM_CLOCK
 from benhan.fhir import date_range
+from benhan.store.hashing import key64
 from benhan.store.indexing import FIRST, LAST
 from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value, split_prefix
-from benhan.store.hashing import key64
 
 #: Prefix → test of a stored range ``[low, high)`` against the asked one. The first bound is what an index can use.
 TESTS = {

@@ -5,8 +5,16 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 from benhan.fhir import number_range
-from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value, bars, split_prefix
 from benhan.store.hashing import key64
+from benhan.store.search.condition import (
+    Values,
+    alternatives,
+    any_of,
+    bad_modifier,
+    bad_value,
+    bars,
+    split_prefix,
+)
 
 _TESTS = {
     "eq": "i.low >= {low} and i.high <= {high}",

@@ -8,11 +8,11 @@ from typing import Any
 
 from benhan.base.errors import InvalidInput
 from benhan.fhir import search_params
+from benhan.store.hashing import key64, param32
 from benhan.store.model import Scope
 from benhan.store.reading import COLUMNS
 from benhan.store.search import date as date_conditions
 from benhan.store.search.condition import Values, alternatives, bad_modifier, bad_value
-from benhan.store.hashing import key64, param32
 from benhan.store.search.number import number
 from benhan.store.search.parse import Asked, Filter
 from benhan.store.search.reference import reference

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benhan.fhir import RESOURCE_TYPES, SearchParam, split_reference
-from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bars, unescape
 from benhan.store.hashing import key64, system32
+from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bars, unescape
 
 _ROW = "select from index_equal i where i.tenant = %(tenant)s and i.rid = c.rid and "
 _MAX_GUESSES = 160

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from benhan.base.errors import InvalidInput, NotAllowed
 from benhan.fhir import RESOURCE_TYPES, extract, search_params
 from benhan.store.audit import AuditEntry
+from benhan.store.hashing import key64
 from benhan.store.model import Action, Scope, SearchPage, SearchParams, Stored
 from benhan.store.reading import CURRENT_BY_REFERENCE, stored_of
 from benhan.store.refusals import allowed_scope
 from benhan.store.search.condition import Values
-from benhan.store.hashing import key64
 from benhan.store.search.parse import Asked, Filter, Include, parse, write_cursor
 from benhan.store.search.plan import count_sql, page_sql, where
 from benhan.store.search.reference import to_keys

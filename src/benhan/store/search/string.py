@@ -7,9 +7,9 @@ rows, which ``:contains`` uses first.
 from __future__ import annotations
 
 from benhan.base.text import fold, squeeze
+from benhan.store.hashing import key64
 from benhan.store.indexing import NAMED_TYPES
 from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value, unescape
-from benhan.store.hashing import key64
 
 _ROW = "select from index_string i where i.tenant = %(tenant)s and i.rid = c.rid and i.key = "
 _AFTER = "\x7f"  # above every character of a folded text

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benhan.base.errors import InvalidInput
-from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bars, unescape
 from benhan.store.hashing import key64, system32
+from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bars, unescape
 
 _ROW = "select from index_equal i where i.tenant = %(tenant)s and i.rid = c.rid and "
 
@@ -15,7 +15,8 @@ def token(values: Values, resource_type: str, param: str, modifier: str, value: 
         raise bad_modifier(param, modifier)
     tests = [_test(values, resource_type, param, part) for part in alternatives(value)]
     plain = [k for k, system in tests if system is None]
-    conditions = [f"(i.key = {values.add(k)}::bigint and i.system = {values.add(s)}::integer)" for k, s in tests if s is not None]
+    exact = [(k, system) for k, system in tests if system is not None]
+    conditions = [f"(i.key = {values.add(k)}::bigint and i.system = {values.add(s)}::integer)" for k, s in exact]
     if plain:
         conditions.append(f"i.key = any({values.add(plain)}::bigint[])")
     return f"{'not ' if modifier else ''}exists ({_ROW}{any_of(conditions)})"
