@@ -257,7 +257,7 @@ def portal_of(settings: Settings, facility: str, *, clock: Clock = SYSTEM_CLOCK)
     if path.exists():
         password = path.read_text(encoding="utf-8").strip()
     elif settings.practice:
-        password = "tap-huan"
+        password = settings.bhyt_username or facility
     else:
         raise ConfigurationError("bhyt.no-password", "Thiếu mật khẩu Cổng BHYT: secrets/bhyt-password.")
     account = Account.of(settings.bhyt_username or facility, password)

@@ -1,0 +1,249 @@
+"""The job ``bhyt.submit``: build the claim of a đợt, check it, keep it, send it, keep the answer.
+
+``Claim`` and the package (a blob and its ``DocumentReference``) are written before sending; the sending happens outside
+any transaction; ``ClaimResponse`` is written after. The ids come from MA_LK and the hash of the package, so a repeated
+delivery of the same package makes nothing twice and is not sent again once the portal has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from decimal import Decimal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from benhan.base.clock import fhir_instant, local_date
+from benhan.base.errors import BenhanError
+from benhan.base.json_door import JsonObject
+from benhan.catalogue import systems
+from benhan.gateways.bhyt.check import Finding, check, errors, number
+from benhan.gateways.bhyt.claim import build_claim
+from benhan.gateways.bhyt.package import Package, write_package
+from benhan.gateways.bhyt.portal import Receipt, portal_of
+from benhan.gateways.bhyt.record_facts import facts_from_record
+from benhan.jobs import register
+from benhan.records import entitlement_line
+from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
+
+TOPIC = "bhyt.submit"
+_DEVICE = Actor("Device/bhyt", "Cổng giao tiếp BHYT", "system")
+_CLAIM_TYPE = "http://terminology.hl7.org/CodeSystem/claim-type"
+_PRIORITY = "http://terminology.hl7.org/CodeSystem/processpriority"
+_EXT_ENCOUNTER = "urn:benhan:encounter"
+_EXT_TRANSACTION = "urn:benhan:bhyt:ma-giao-dich"
+_ERRORS = "urn:benhan:bhyt:loi"
+_TITLES = {"XML2": "Thuốc (XML2)", "XML3": "Dịch vụ kỹ thuật, vật tư (XML3)"}
+
+
+def register_jobs() -> None:
+    """Register the outbox topics of this gateway."""
+    register(TOPIC, submit)
+
+
+async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
+    """Handle ``{"encounter": id, "ma_lk": text}``. Without ``bhyt_url`` the claim waits as a draft.
+
+    Raises: ``NeighbourFailed`` when the portal is away (the worker tries again).
+    """
+    ctx = Ctx(tenant, _DEVICE, purpose="HPAYMT")
+    repo = store.repo(ctx, SystemPolicy())
+    encounter_id = str(payload["encounter"])
+    package = await _package(repo, encounter_id)
+    raw = write_package(package)
+    findings = check(package)
+    claim_id = claim_id_of(package, raw)
+    if await _answered(repo, claim_id):
+        return
+    faults = errors(findings)
+    portal = portal_of(store.settings, package.facility, clock=store.clock)
+    waiting = portal is None and not faults
+    await _keep(repo, encounter_id, claim_id, package, raw, waiting=waiting)
+    if faults:
+        await _answer(repo, encounter_id, claim_id, None, findings)
+    elif portal is not None:
+        async with portal:
+            receipt = await portal.send(raw, package.ma_lk)
+        await _answer(repo, encounter_id, claim_id, receipt, findings)
+
+
+async def _package(repo: Repository, encounter_id: str) -> Package:
+    """The package, dated by the day of leaving so that the same facts give the same bytes on every delivery."""
+    facts = await facts_from_record(repo, encounter_id)
+    return build_claim(replace(facts, made_on=local_date(facts.left)))
+
+
+def claim_id_of(package: Package, raw: bytes) -> str:
+    """Id of the claim of exactly this package."""
+    digest = hashlib.sha256(raw).hexdigest()
+    return str(uuid5(NAMESPACE_URL, f"urn:benhan:claim:{package.facility}|{package.ma_lk}|{digest}"))
+
+
+def _response_id(claim_id: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"urn:benhan:claim-response:{claim_id}"))
+
+
+async def _answered(repo: Repository, claim_id: str) -> bool:
+    try:
+        answer = await repo.read("ClaimResponse", _response_id(claim_id))
+    except BenhanError:
+        return False
+    return answer.data["outcome"] != "error" or any(
+        e["url"] == _EXT_TRANSACTION for e in answer.data.get("extension", [])
+    )
+
+
+async def _keep(
+    repo: Repository, encounter_id: str, claim_id: str, package: Package, raw: bytes, *, waiting: bool
+) -> None:
+    sha256 = await repo.store.blobs.put(raw)
+    encounter = (await repo.read("Encounter", encounter_id)).data
+    async with repo.transaction() as tx:
+        document = _document(tx, encounter, encounter_id, claim_id, package, sha256, len(raw))
+        await tx.update(document)
+        await tx.update(await _claim(tx, encounter, encounter_id, claim_id, package, waiting=waiting))
+
+
+def _document(
+    tx: Repository,
+    encounter: JsonObject,
+    encounter_id: str,
+    claim_id: str,
+    package: Package,
+    sha: str,
+    size: int,
+) -> JsonObject:
+    kind = {
+        "coding": [
+            {"system": systems.DOCUMENT_KIND, "code": systems.DOC_CLAIM, "display": "Hồ sơ BHYT (XML)"}
+        ]
+    }
+    return {
+        "resourceType": "DocumentReference",
+        "id": str(uuid5(NAMESPACE_URL, f"urn:benhan:claim-document:{claim_id}")),
+        "identifier": [{"system": systems.MA_LK, "value": package.ma_lk}],
+        "status": "current",
+        "type": {**kind, "text": "Hồ sơ BHYT (XML)"},
+        "category": [kind],
+        "subject": encounter["subject"],
+        "date": fhir_instant(tx.clock.now()),
+        "description": f"Hồ sơ BHYT {package.ma_lk}",
+        "content": [
+            {"attachment": {"contentType": "application/xml", "url": f"urn:sha256:{sha}", "size": size,
+                            "title": f"{package.ma_lk}.xml"}}
+        ],
+        "context": {"encounter": [{"reference": f"Encounter/{encounter_id}"}]},
+    }  # fmt: skip
+
+
+async def _claim(
+    tx: Repository,
+    encounter: JsonObject,
+    encounter_id: str,
+    claim_id: str,
+    package: Package,
+    *,
+    waiting: bool,
+) -> JsonObject:
+    rights = await entitlement_line(tx, encounter_id)
+    insurance: list[JsonObject] = [
+        {"sequence": i, "focal": i == len(rights), "coverage": {"reference": f"Coverage/{r.coverage_id}"}}
+        for i, r in enumerate(rights, 1)
+    ] or [{"sequence": 1, "focal": True, "coverage": {"display": "Không có thẻ BHYT"}}]
+    head = package.table("XML1")[0]
+    inpatient = encounter["class"]["code"] == "IMP"
+    claim: JsonObject = {
+        "resourceType": "Claim",
+        "id": claim_id,
+        "identifier": [{"system": systems.MA_LK, "value": package.ma_lk}],
+        "status": "draft" if waiting else "active",
+        "type": {
+            "coding": [{"system": _CLAIM_TYPE, "code": "institutional" if inpatient else "professional"}]
+        },
+        "use": "claim",
+        "patient": encounter["subject"],
+        "created": fhir_instant(tx.clock.now()),
+        "insurer": {"display": "Bảo hiểm xã hội Việt Nam"},
+        "provider": {"identifier": {"system": systems.MA_CSKCB, "value": package.facility}},
+        "priority": {"coding": [{"system": _PRIORITY, "code": "normal"}]},
+        "related": [{"reference": {"system": systems.MA_LK, "value": package.ma_lk}}],
+        "insurance": insurance,
+        "item": _items(encounter_id, package),
+        "total": _money(str(number(head, "T_TONGCHI_BV"))),
+    }
+    if waiting:
+        claim["extension"] = [{"url": systems.EXT_FACT + "bhyt", "valueString": "waiting"}]
+    return claim
+
+
+def _items(encounter_id: str, package: Package) -> list[JsonObject]:
+    items: list[JsonObject] = []
+    for name, title in _TITLES.items():
+        rows = package.table(name)
+        if not rows and name == "XML2":
+            continue
+        total = sum(number(r, "THANH_TIEN_BV") for r in rows)
+        items.append(
+            {
+                "sequence": len(items) + 1,
+                "productOrService": {
+                    "coding": [{"system": "urn:benhan:bhyt:bang", "code": name}],
+                    "text": title,
+                },
+                "encounter": [{"reference": f"Encounter/{encounter_id}"}],
+                "net": _money(str(total)),
+            }
+        )
+    return items
+
+
+def _money(value: str) -> JsonObject:
+    return {"value": Decimal(value), "currency": "VND"}
+
+
+async def _answer(
+    repo: Repository, encounter_id: str, claim_id: str, receipt: Receipt | None, findings: list[Finding]
+) -> None:
+    """The ClaimResponse: refused by our own check (no receipt), received, or refused by the portal."""
+    claim = (await repo.read("Claim", claim_id)).data
+    faults = errors(findings)
+    received = receipt is not None and receipt.received
+    if receipt is None:
+        text = f"Chưa gửi: hồ sơ còn {len(faults)} lỗi."
+    elif received:
+        text = f"Cổng BHYT đã tiếp nhận, mã giao dịch {receipt.transaction}."
+    else:
+        text = f"Cổng BHYT từ chối (mã {receipt.code}): {receipt.text}"
+    answer: JsonObject = {
+        "resourceType": "ClaimResponse",
+        "id": _response_id(claim_id),
+        "extension": [{"url": _EXT_ENCOUNTER, "valueString": encounter_id}],
+        "identifier": claim["identifier"],
+        "status": "active",
+        "type": claim["type"],
+        "use": "claim",
+        "patient": claim["patient"],
+        "created": fhir_instant(repo.clock.now()),
+        "insurer": claim["insurer"],
+        "request": {"reference": f"Claim/{claim_id}"},
+        "outcome": "complete" if received else "error",
+        "disposition": text,
+    }
+    if receipt is not None and received:
+        answer["extension"].append({"url": _EXT_TRANSACTION, "valueString": receipt.transaction or "200"})
+    notes = [f for f in findings if f.severity == "warning" or receipt is None]
+    if notes:
+        answer["processNote"] = [
+            {"number": i, "type": "display", "text": f.sentence()} for i, f in enumerate(notes, 1)
+        ]
+    if receipt is None:
+        answer["error"] = [{"code": _error(f.code, f.sentence())} for f in faults]
+    elif not received:
+        answer["error"] = [{"code": _error(receipt.code, receipt.text)}]
+    await repo.update(answer)
+
+
+def _error(code: str, text: str) -> JsonObject:
+    return {
+        "coding": [{"system": _ERRORS, "code": code or "khong-ro"}],
+        "text": text or "Không có thông điệp.",
+    }
