@@ -1,6 +1,6 @@
 -- Packages of other software that could not be taken over: kept with the reason until somebody has looked at them.
 create table bhyt_quarantine (
-    tenant      uuid        not null references tenant (id),
+    tenant      uuid        not null,
     sha256      text        collate "C" not null check (sha256 ~ '^[0-9a-f]{64}$'),
     at          timestamptz not null,
     source_name text        not null,
