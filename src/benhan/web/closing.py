@@ -1,0 +1,125 @@
+"""From discharge to the archive: what is missing and who must act; sum up, hand in, receive or return, close, reopen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benhan import records
+from benhan.base.errors import BenhanError, InvalidInput, Issue
+from benhan.web import rail, show
+from benhan.web.frame import Visit, attempt, page
+from benhan.web.signing import opened_signer, seal_with
+
+#: The usual way of a record, shown as steps.
+STEPS = ("open", "discharged", "completed", "submitted", "received", "closed", "archived")
+
+
+@page()
+async def check_page(visit: Visit) -> Response:
+    """Gaps with links to where they are mended, the state, and the acts that are possible now."""
+    return await _check_page(visit)
+
+
+async def _check_page(visit: Visit, **context: Any) -> Response:
+    if not visit.may("record.read"):
+        visit.require("record.status")
+    encounter_id = visit.path("encounter")
+    frame = await rail.about_case(visit, encounter_id, "kiem-tra")
+    case: records.Case = frame["case"]
+    gaps = await records.completeness(visit.repo, encounter_id) if visit.may("record.read") else []
+    acts = [t for t in records.allowed_events(case.state) if t.event in ACTS]
+    return visit.draw(
+        "closing.html",
+        **{
+            **frame,
+            "gaps": gaps,
+            "steps": STEPS,
+            "acts": [t for t in acts if visit.may(t.permission, case.khoa)],
+            "others": [t for t in acts if not visit.may(t.permission, case.khoa)],
+            "events": await records.events(visit.repo, encounter_id),
+            "deadline": rail.today(visit) + timedelta(days=3),
+            **context,
+        },
+    )
+
+
+async def _complete(visit: Visit, encounter_id: str) -> None:
+    await records.complete_record(visit.repo, encounter_id, authorize=visit.authorize)
+
+
+async def _submit(visit: Visit, encounter_id: str) -> None:
+    await records.submit_record(visit.repo, encounter_id, authorize=visit.authorize)
+
+
+async def _receive(visit: Visit, encounter_id: str) -> None:
+    await records.receive_record(visit.repo, encounter_id, authorize=visit.authorize)
+
+
+async def _return(visit: Visit, encounter_id: str) -> None:
+    faults = [line for line in visit.text("reason").splitlines() if line.strip()]
+    deadline = show.read_day(visit.text("deadline"), "deadline")
+    await records.return_record(visit.repo, encounter_id, faults, deadline, authorize=visit.authorize)
+
+
+async def _close(visit: Visit, encounter_id: str) -> None:
+    if await has_key(visit):
+        await opened_signer(visit)
+    elif visit.text("confirm") != "1":
+        text = "Đánh dấu xác nhận đóng hồ sơ."
+        raise InvalidInput("web.confirm", text, issues=[Issue("web.confirm", text, "confirm")])
+    await records.close_record(visit.repo, encounter_id, await seal_with(visit), authorize=visit.authorize)
+
+
+async def has_key(visit: Visit) -> bool:
+    """Whether this person has a signing key of his own (clerks of the records department often have none)."""
+    from benhan.signing import KeyStore
+
+    try:
+        return bool(await KeyStore(visit.repo).certificates_of(visit.signed_in.ctx.actor.reference))
+    except BenhanError:
+        return False
+
+
+async def _reopen(visit: Visit, encounter_id: str) -> None:
+    await records.reopen_record(visit.repo, encounter_id, visit.text("reason"), authorize=visit.authorize)
+
+
+async def _archive(visit: Visit, encounter_id: str) -> None:
+    await records.archive_record(visit.repo, encounter_id, authorize=visit.authorize)
+
+
+ACTS: dict[str, tuple[Callable[[Visit, str], Awaitable[None]], str]] = {
+    "complete": (_complete, "da-tong-ket"),
+    "submit": (_submit, "da-nop"),
+    "receive": (_receive, "da-nhan"),
+    "return": (_return, "da-tra"),
+    "close": (_close, "da-dong"),
+    "reopen": (_reopen, "da-mo-lai"),
+    "archive": (_archive, "da-luu"),
+}
+
+
+@page()
+async def act(visit: Visit) -> Response:
+    """One step in the life of the record; the room below asks for the permission in the record's khoa."""
+    return await attempt(visit, _act(visit), _check_page)
+
+
+async def _act(visit: Visit) -> Response:
+    encounter_id, event = visit.path("encounter"), visit.text("event")
+    if event not in ACTS:
+        raise InvalidInput("web.no-such-act", "Không có bước này.")
+    step, done = ACTS[event]
+    await step(visit, encounter_id)
+    return visit.go(f"/dot/{encounter_id}/kiem-tra", done)
+
+
+ROUTES = [
+    Route("/dot/{encounter}/kiem-tra", check_page, methods=["GET"]),
+    Route("/dot/{encounter}/kiem-tra", act, methods=["POST"]),
+]

@@ -1,0 +1,371 @@
+"""One visit to a page: who, in which language, with which rights; and how a page is drawn.
+
+Handlers are ``async (visit) -> Response``; `page` turns them into endpoints that know the session, check the
+CSRF token of every POST and ask for the permission they name. Rules live in the rooms below.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from markupsafe import Markup
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from benhan.access import COOKIE, CSRF_FIELD, CSRF_HEADER, SignedIn, may, require, roles, session_ctx
+from benhan.base.clock import local_date
+from benhan.base.errors import (
+    BenhanError,
+    Conflict,
+    InvalidInput,
+    Issue,
+    NotAllowed,
+    NotAuthenticated,
+    RuleViolation,
+)
+from benhan.base.json_door import dumps
+from benhan.base.settings import Settings
+from benhan.catalogue import systems
+from benhan.records import Staff, state_title
+from benhan.store import Repository, Store
+from benhan.web import assets, show
+from benhan.web.i18n import LANGUAGES, N_, Translate, translator
+from benhan.web.lists import khoa_title
+
+TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGE_COOKIE, THEME_COOKIE, PRE_COOKIE = "benhan_lang", "benhan_theme", "benhan_pre"
+SAFE = frozenset({"GET", "HEAD"})
+
+#: What a page says after an act; the address carries only the key.
+DONE = {
+    "da-luu": N_("Đã lưu."),
+    "da-ky": N_("Đã ký."),
+    "da-rut": N_("Đã rút chữ ký; bản cũ vẫn được giữ."),
+    "da-cap": N_("Đã cấp giấy."),
+    "da-dang-ky": N_("Đã đăng ký người bệnh."),
+    "da-nhap-vien": N_("Đã nhập viện."),
+    "da-mo": N_("Đã mở hồ sơ bệnh án."),
+    "da-chi-dinh": N_("Đã ra chỉ định."),
+    "da-huy": N_("Đã hủy; lý do được giữ lại."),
+    "da-co-ket-qua": N_("Đã nhập kết quả."),
+    "da-ghi": N_("Đã ghi."),
+    "da-dung": N_("Đã ghi một lần dùng thuốc."),
+    "da-ngung": N_("Đã ngừng thuốc."),
+    "da-ra-vien": N_("Đã cho ra viện."),
+    "da-chuyen": N_("Đã yêu cầu chuyển khoa; chờ khoa nhận."),
+    "da-nhan-khoa": N_("Đã nhận người bệnh vào khoa."),
+    "da-ket-thuc-to": N_("Đã kết thúc và ký tờ."),
+    "da-tong-ket": N_("Đã tổng kết hồ sơ."),
+    "da-nop": N_("Đã nộp hồ sơ về phòng KHTH."),
+    "da-nhan": N_("Đã nhận hồ sơ."),
+    "da-tra": N_("Đã trả hồ sơ về khoa."),
+    "da-dong": N_("Đã đóng và niêm phong hồ sơ."),
+    "da-bo-sung": N_("Đã ghi bổ sung và ký."),
+    "da-mo-lai": N_("Đã mở lại hồ sơ."),
+    "da-mo-quyen": N_("Đã ghi quyền xem; hệ thống đã ghi nhật ký."),
+    "da-the": N_("Đã ghi thẻ BHYT."),
+    "da-doi-mat-khau": N_("Đã đổi mật khẩu."),
+}
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request by one person (``who`` None: nobody has signed in)."""
+
+    request: Request
+    store: Store
+    settings: Settings
+    who: SignedIn | None
+    language: str
+    form: FormData = field(default_factory=FormData)
+    facility: str = ""
+    _staff: Staff | None = None
+
+    @property
+    def _(self) -> Translate:
+        """Translate a Vietnamese sentence into the visitor's language."""
+        return translator(self.language)
+
+    @property
+    def signed_in(self) -> SignedIn:
+        """Who has signed in. Raises: ``NotAuthenticated`` (access.no-session)."""
+        if self.who is None:
+            raise NotAuthenticated("access.no-session", "Bạn chưa đăng nhập hoặc phiên đã hết.")
+        return self.who
+
+    @property
+    def token(self) -> str:
+        """Session token of the cookie."""
+        return self.request.cookies.get(COOKIE, "")
+
+    @property
+    def repo(self) -> Repository:
+        """The store under this person's policy."""
+        who = self.signed_in
+        return self.store.repo(who.ctx, who.policy)
+
+    @property
+    def now(self) -> datetime:
+        """The instant of the store's clock."""
+        return self.store.clock.now()
+
+    @property
+    def htmx(self) -> bool:
+        """True when a script asks for a fragment."""
+        return self.request.headers.get("hx-request") == "true" and "hx-boosted" not in self.request.headers
+
+    def authorize(self, permission: str, khoa: str | None) -> None:
+        """``authorize`` for the records room."""
+        require(self.signed_in, permission, khoa=khoa)
+
+    def require(self, permission: str, khoa: str | None = None) -> None:
+        """Pass or raise ``NotAllowed``."""
+        require(self.signed_in, permission, khoa=khoa)
+
+    def may(self, permission: str, khoa: str | None = None) -> bool:
+        """Whether the permission is had."""
+        return self.who is not None and may(self.who, permission, khoa=khoa)
+
+    async def staff(self) -> Staff:
+        """This person as he stands under an entry, with licence number."""
+        if self._staff is None:
+            actor = self.signed_in.ctx.actor
+            licence = None
+            if actor.reference.startswith("Practitioner/"):
+                found = await self.repo.read("Practitioner", actor.reference.split("/")[1])
+                licence = show.identifiers(found.data).get(systems.CCHN)
+            khoa = next(iter(self.signed_in.khoa), None)
+            self._staff = Staff(actor.reference, actor.display, licence, khoa)
+        return self._staff
+
+    def path(self, name: str) -> str:
+        """Value of a path parameter."""
+        return str(self.request.path_params[name])
+
+    def text(self, name: str) -> str:
+        """Text of a posted field, trimmed."""
+        value = self.form.get(name, "")
+        return value.strip() if isinstance(value, str) else ""
+
+    def typed(self) -> dict[str, str]:
+        """All posted text fields, for showing them again."""
+        return {k: v for k, v in self.form.items() if isinstance(v, str) and k not in (CSRF_FIELD, "pin")}
+
+    def go(self, address: str, done: str = "") -> Response:
+        """Redirect after a POST; ``done`` is a key of `DONE`."""
+        anchor = ""
+        if "#" in address:
+            address, anchor = address.split("#", 1)
+            anchor = f"#{anchor}"
+        mark = ("&" if "?" in address else "?") + f"xong={done}" if done else ""
+        return RedirectResponse(f"{address}{mark}{anchor}", status_code=303)
+
+    def draw(
+        self, template: str, *, status: int = 200, issues: Sequence[Issue] = (), **context: Any
+    ) -> HTMLResponse:
+        """A page (or, when a script asks, the block ``main`` of it) as a response."""
+        context = {
+            "visit": self,
+            "request": self.request,
+            "settings": self.settings,
+            "who": self.who,
+            "may": self.may,
+            "csrf": self.who.csrf if self.who else "",
+            "issues": list(issues),
+            "fault": {i.expression: i.text for i in issues if i.expression},
+            "typed": {},
+            "today": local_date(self.now),
+            "now_text": show.moment(self.now),
+            "rail": [],
+            "correlation_id": correlation_id(self.request),
+            "done": DONE.get(self.request.query_params.get("xong", ""), ""),
+            **context,
+        }
+        html = environment(self.language).get_template(template).render(context)
+        return HTMLResponse(html, status_code=status)
+
+
+def correlation_id(request: Request) -> str:
+    """Identifier of this request, for support."""
+    return str(request.scope.get("state", {}).get("correlation_id", ""))
+
+
+class Show(Protocol):
+    """Draws a form again: with what was typed and what is wrong."""
+
+    async def __call__(self, visit: Visit, **context: Any) -> Response:
+        """Draw."""
+        ...
+
+
+async def attempt(visit: Visit, act: Awaitable[Response], show: Show) -> Response:
+    """Do an act; what a person can mend in the form is shown in the form, everything else becomes an error page."""
+    try:
+        return await act
+    except BenhanError as refused:
+        mendable = isinstance(refused, InvalidInput | RuleViolation | Conflict)
+        if not mendable and not any(i.expression for i in refused.issues):
+            raise
+        return await show(visit, status=refused.status, issues=refused.issues, typed=visit.typed())
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def page(
+    permission: str | None = None, *, open_to_all: bool = False, pending: bool = False
+) -> Callable[[Handler], Endpoint]:
+    """Endpoint of a handler: session, CSRF, permission "anywhere" (acts name their khoa themselves).
+
+    ``open_to_all``: nobody need be signed in. ``pending``: also for a session that must first change a password
+    or enrol a code.
+    """
+
+    def wrap(handler: Handler) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            visit = await visit_of(request)
+            if not open_to_all:
+                who = visit.signed_in
+                if who.pending and not pending:
+                    return RedirectResponse("/ma-xac-thuc" if who.pending == "totp" else "/doi-mat-khau", 303)
+            if request.method not in SAFE:
+                visit.form = await read_form(request)
+                check_csrf(visit)
+            if permission is not None:
+                visit.require(permission)
+            return await handler(visit)
+
+        endpoint.__name__ = handler.__name__
+        endpoint.permission = permission  # type: ignore[attr-defined]
+        endpoint.open_to_all = open_to_all  # type: ignore[attr-defined]
+        return endpoint
+
+    return wrap
+
+
+async def visit_of(request: Request) -> Visit:
+    """The visit of a request; ``who`` None when the session is absent or over."""
+    store: Store = request.app.state.store
+    settings: Settings = request.app.state.settings
+    who: SignedIn | None = None
+    facility = ""
+    token = request.cookies.get(COOKIE)
+    if token:
+        try:
+            who = await session_ctx(store, token, correlation_id=correlation_id(request))
+            facility = await facility_name(store, who)
+        except NotAuthenticated:
+            who = None
+    return Visit(request, store, settings, who, language_of(request, settings), facility=facility)
+
+
+async def facility_name(store: Store, who: SignedIn) -> str:
+    """Name of the tenant the person works in."""
+    return next((t.name for t in await store.tenants() if t.id == who.ctx.tenant), "")
+
+
+def language_of(request: Request, settings: Settings) -> str:
+    """Language of the cookie, else of the settings."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    return chosen if chosen in LANGUAGES else settings.language
+
+
+async def read_form(request: Request) -> FormData:
+    """Posted fields; JSON bodies are read by their handler."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return await request.form(max_fields=3000, max_files=1)
+    return FormData()
+
+
+def check_csrf(visit: Visit) -> None:
+    """Refuse a POST that does not carry this session's token (before sign-in: the token of the pre-cookie).
+
+    Raises: ``NotAllowed`` (web.csrf).
+    """
+    given = visit.request.headers.get(CSRF_HEADER) or visit.text(CSRF_FIELD)
+    expected = visit.who.csrf if visit.who else visit.request.cookies.get(PRE_COOKIE, "")
+    site = visit.request.headers.get("sec-fetch-site", "same-origin")
+    if (
+        not expected
+        or site not in ("same-origin", "none")
+        or not hmac.compare_digest(given.encode(), expected.encode())
+    ):
+        raise NotAllowed(
+            "web.csrf", "Trang đã cũ hoặc yêu cầu không đến từ trang này. Tải lại trang rồi làm lại."
+        )
+
+
+def cookie_secure(visit: Visit) -> bool:
+    """Cookies are Secure wherever pages are not plain HTTP on this machine itself."""
+    return visit.request.url.scheme == "https" or not visit.settings.local_only
+
+
+def set_pre_cookie(visit: Visit, response: Response) -> str:
+    """The token that guards the sign-in form; kept in a cookie of its own."""
+    value = visit.request.cookies.get(PRE_COOKIE) or secrets.token_urlsafe(24)
+    response.set_cookie(
+        PRE_COOKIE, value, max_age=3600, httponly=True, samesite="strict", secure=cookie_secure(visit)
+    )
+    return value
+
+
+@pass_context
+def _drawn_icon(context: Mapping[str, Any], name: str) -> Markup:
+    return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
+        assets.static_url("icons.svg"), name
+    )
+
+
+@cache
+def environment(language: str) -> Environment:
+    """Jinja for a language."""
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+    translate = translator(language)
+    env.globals.update(
+        _=translate,
+        static=assets.static_url,
+        icon=_drawn_icon,
+        languages=LANGUAGES,
+        language=language,
+        systems=systems,
+        csrf_field=CSRF_FIELD,
+        age=lambda born, on: show.age(born, on, translate),
+        name_of=show.name_of,
+        identifiers=show.identifiers,
+        address_of=show.address_of,
+        phone_of=show.phone_of,
+        band=show.band,
+    )
+    env.filters.update(
+        moment=show.moment,
+        day=show.day,
+        number=show.number,
+        money=show.money,
+        sex=lambda code: translate(show.SEX.get(code or "unknown", "Chưa rõ")),
+        t=translate,
+        q=lambda text: quote(str(text), safe=""),
+        khoa_name=khoa_title,
+        role_title=lambda code: translate({r.code: r.title for r in roles()}.get(code, code)),
+        state_title=lambda state: translate(state_title(state)),
+        json=lambda value: dumps(value).decode(),
+    )
+    return env

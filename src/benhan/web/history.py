@@ -1,0 +1,123 @@
+"""History of a person elsewhere in the province: asked of the hub, refused without a right, opened by one.
+
+The seam to `benhan.exchange`: this page calls ``province_history``, ``province_document`` and ``ask_right`` only.
+Opening rights (consent, break-glass, referral to another facility) always says in one sentence what will happen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benhan import exchange
+from benhan.base.errors import BenhanError, InvalidInput, Issue
+from benhan.catalogue import facility
+from benhan.web import rail
+from benhan.web.frame import Visit, attempt, page
+
+PERMISSIONS = {
+    "consent": "exchange.consent",
+    "break-glass": "exchange.break_glass",
+    "referral": "exchange.refer",
+}
+LEAST_REASON = 10
+
+
+def requester(visit: Visit) -> exchange.Requester:
+    """The person on whose behalf the hub is asked: shown in every audit of the look."""
+    actor = visit.signed_in.ctx.actor
+    return exchange.Requester(actor.reference, actor.display)
+
+
+@page("exchange.read")
+async def history_page(visit: Visit) -> Response:
+    """The page before asking: nothing is asked of the hub until the button is pressed."""
+    return await _history(visit)
+
+
+async def _history(visit: Visit, **context: Any) -> Response:
+    frame = await rail.about(visit, visit.path("patient"))
+    shown = {"items": None, "refused": None, "away": None, "facility_title": facility_title}
+    return visit.draw("history.html", **{**frame, "tab": "benh-su", **shown, **context})
+
+
+def facility_title(code: str) -> str:
+    """Name of a facility code, else the code; the hub gives codes as URNs."""
+    bare = code.rsplit(":", 1)[-1]
+    known = facility(bare)
+    return known.name if known else bare
+
+
+@page("exchange.read")
+async def ask(visit: Visit) -> Response:
+    """Ask the hub; a refusal shows the ways to a right, an absent hub says so."""
+    try:
+        items = await exchange.province_history(visit.repo, visit.path("patient"), requester(visit))
+    except BenhanError as answer:
+        refused = answer if answer.status in (403, 404) else None
+        return await _history(visit, refused=refused, away=None if refused else answer)
+    return await _history(visit, items=items)
+
+
+@page("exchange.read")
+async def document(visit: Visit) -> Response:
+    """One document of another facility, its hash checked; shown, not kept here."""
+    sha256 = visit.path("sha256")
+    data = await exchange.province_document(visit.repo, visit.path("patient"), sha256, requester(visit))
+    kind = "application/pdf" if data.startswith(b"%PDF") else "application/octet-stream"
+    manner = "inline" if kind == "application/pdf" else "attachment"
+    suffix = "pdf" if kind == "application/pdf" else "asice"
+    headers = {"Content-Disposition": f'{manner}; filename="{sha256[:16]}.{suffix}"'}
+    return Response(data, media_type=kind, headers=headers)
+
+
+@page("exchange.read")
+async def right(visit: Visit) -> Response:
+    """Record a right at the hub: consent, referral to another facility, or break-glass with its reason."""
+    return await attempt(visit, _right(visit), _history)
+
+
+async def _right(visit: Visit) -> Response:
+    kind, reason = visit.text("kind"), visit.text("reason")
+    if kind not in PERMISSIONS:
+        raise InvalidInput("web.no-such-right", "Không có loại quyền này.")
+    visit.require(PERMISSIONS[kind])
+    if len(reason) < LEAST_REASON:
+        text = "Nêu lý do rõ ràng (ít nhất 10 chữ): lý do được ghi nhật ký và xét lại."
+        raise InvalidInput(
+            "web.short-reason", text, issues=[Issue("web.short-reason", text, f"reason-{kind}")]
+        )
+    evidence = await _evidence(visit, kind)
+    target = visit.text("to_facility") or None
+    await exchange.ask_right(
+        visit.repo,
+        visit.path("patient"),
+        kind,
+        reason,
+        requester(visit),
+        evidence_sha256=evidence,
+        to_facility=target,
+    )
+    return visit.go(f"/nguoi-benh/{visit.path('patient')}/benh-su-tinh", "da-mo-quyen")
+
+
+async def _evidence(visit: Visit, kind: str) -> str:
+    """Hash of the signed consent that was scanned; the scan itself stays here."""
+    given = visit.form.get("evidence")
+    if kind != "consent":
+        return ""
+    data = b"" if given is None or isinstance(given, str) else await given.read()
+    if not data:
+        text = "Đính kèm phiếu đồng ý có chữ ký của người bệnh (PDF hoặc ảnh)."
+        raise InvalidInput("web.no-evidence", text, issues=[Issue("web.no-evidence", text, "evidence")])
+    return await visit.store.blobs.put(data)
+
+
+ROUTES = [
+    Route("/nguoi-benh/{patient}/benh-su-tinh", history_page, methods=["GET"]),
+    Route("/nguoi-benh/{patient}/benh-su-tinh", ask, methods=["POST"]),
+    Route("/nguoi-benh/{patient}/benh-su-tinh/quyen", right, methods=["POST"]),
+    Route("/nguoi-benh/{patient}/benh-su-tinh/{sha256}", document, methods=["GET"]),
+]

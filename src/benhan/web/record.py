@@ -1,0 +1,221 @@
+"""The record's papers: list, open on a template, write with autosave, save as one version, print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from benhan import records
+from benhan.base.clock import local_date
+from benhan.base.errors import Issue
+from benhan.forms import (
+    FACTS,
+    Answers,
+    Default,
+    Form,
+    catalogue,
+    check,
+    compute,
+    empty,
+    form_fields,
+    parse_form_post,
+    render_fields,
+    section_index,
+)
+from benhan.records import form_of
+from benhan.store import Stored
+from benhan.web import rail
+from benhan.web.frame import Visit, attempt, page
+
+#: Papers that are made by an act of their own or line by line, and are not opened from the list.
+NOT_OPENED_HERE = frozenset({"TT25/2025-M02"})
+
+
+def draft_key(response_id: str) -> str:
+    """Key of a paper's draft; drafts are kept per author."""
+    return f"paper/{response_id}"
+
+
+@page("record.read")
+async def papers_page(visit: Visit) -> Response:
+    """Papers of the record with their signatures; the record opens here when it has not been."""
+    return await _papers_page(visit)
+
+
+async def _papers_page(visit: Visit, **context: Any) -> Response:
+    encounter_id = visit.path("encounter")
+    frame = await rail.about_case(visit, encounter_id, "benh-an")
+    view = await records.binder(visit.repo, encounter_id)
+    templates = [f for f in catalogue().all() if f.code.endswith("/BV1")]
+    return visit.draw("papers.html", **{**frame, "binder": view, "templates": templates, **context})
+
+
+@page("record.open")
+async def open_record(visit: Visit) -> Response:
+    """Open the record on a template and go to it."""
+    return await attempt(visit, _open_record(visit), _papers_page)
+
+
+async def _open_record(visit: Visit) -> Response:
+    encounter_id = visit.path("encounter")
+    case = await records.case(visit.repo, encounter_id)
+    visit.require("record.open", case.khoa)
+    opened = await records.open_record(
+        visit.repo, encounter_id, visit.text("form") or "01/BV1", await visit.staff(), visit.now
+    )
+    return visit.go(f"/giay/{opened.response.id}", "da-mo")
+
+
+async def paper_frame(
+    visit: Visit, response_id: str, tab: str = "benh-an"
+) -> tuple[Stored, Form, dict[str, Any]]:
+    """The paper, its form, and the facts of the banner."""
+    stored = await visit.repo.read("QuestionnaireResponse", response_id)
+    encounter_id = stored.data["encounter"]["reference"].split("/")[1]
+    return stored, form_of(stored.data), await rail.about_case(visit, encounter_id, tab)
+
+
+async def answers_now(visit: Visit, stored: Stored, form: Form) -> tuple[Answers, dict[str, Any]]:
+    """What the paper holds with this author's draft laid over it, and the draft itself."""
+    saved = await records.paper_answers(visit.repo, stored.id)
+    draft = await visit.store.drafts.get(visit.repo, draft_key(stored.id))
+    if not draft:
+        return saved, {}
+    return parse_form_post(form, {**form_fields(form, saved), **draft}), draft
+
+
+async def proposed(visit: Visit, encounter_id: str, form: Form) -> dict[str, Default]:
+    """Facts that have another home, shown as defaults with where they come from."""
+    values = await records.defaults(visit.repo, encounter_id, form.code)
+    found = {}
+    for link_id, value in values.items():
+        fact = FACTS.get(str(form.item(link_id).populate)) if link_id in form else None
+        if not empty(value):
+            found[link_id] = Default(value, fact.origin if fact else "hồ sơ")
+    return found
+
+
+@page("record.read")
+async def paper_page(visit: Visit) -> Response:
+    """A paper: fields to write in, or the same to read when it may not be written."""
+    return await _paper_page(visit)
+
+
+async def _paper_page(visit: Visit, answers: Answers | None = None, **context: Any) -> Response:
+    stored, form, frame = await paper_frame(visit, visit.path("response"))
+    case: records.Case = frame["case"]
+    held = await records.paper(visit.repo, stored.id)
+    if any(p.per_entry for p in form.signatures):
+        return RedirectResponse(f"/to/{stored.id}", 303)
+    writable = visit.may("form.write", case.khoa) and not held.issued and not is_closed(case)
+    draft: dict[str, Any] = {}
+    if answers is None:
+        answers, draft = await answers_now(visit, stored, form)
+    findings = check(form, compute(form, answers), at="save")
+    defaults = await proposed(visit, case.encounter_id, form) if writable else {}
+    return visit.draw(
+        "paper.html",
+        **{
+            **frame,
+            "stored": stored,
+            "form_def": form,
+            "paper": held,
+            "writable": writable,
+            "drafted": bool(draft),
+            "fields": render_fields(form, answers, findings, defaults, readonly=not writable),
+            "sections": section_index(form, answers, findings, "sign"),
+            "signed": any(s.standing for s in held.signatures),
+            "draft_key": draft_key(stored.id),
+            **context,
+        },
+    )
+
+
+def is_closed(case: records.Case) -> bool:
+    """True when the record refuses writing."""
+    return case.state in ("closed", "archived", "due", "destroyed", "cancelled")
+
+
+@page("record.read")
+async def index(visit: Visit) -> Response:
+    """The section index alone, for the side panel while one writes; also a page of its own."""
+    stored, form, frame = await paper_frame(visit, visit.path("response"))
+    answers, _ = await answers_now(visit, stored, form)
+    findings = check(form, compute(form, answers), at="save")
+    sections = section_index(form, answers, findings, "sign")
+    return visit.draw("paper_index.html", **frame, sections=sections, stored=stored, form_def=form)
+
+
+@page("form.write")
+async def save(visit: Visit) -> Response:
+    """*Lưu*: one version of the whole paper; the draft is dropped in the same transaction."""
+
+    async def again(visit: Visit, **context: Any) -> Response:
+        context["issues"] = [
+            Issue(i.code, i.text, "ly_do_sua" if i.expression == "reason" else i.expression)
+            for i in context["issues"]
+        ]
+        form = form_of((await visit.repo.read("QuestionnaireResponse", visit.path("response"))).data)
+        return await _paper_page(visit, parse_form_post(form, visit.typed()), **context)
+
+    return await attempt(visit, _save(visit), again)
+
+
+async def _save(visit: Visit) -> Response:
+    stored, form, frame = await paper_frame(visit, visit.path("response"))
+    visit.require("form.write", frame["case"].khoa)
+    answers = kept_types(parse_form_post(form, visit.typed()))
+    version = visit.text("version")
+    await records.save_form(
+        visit.repo,
+        stored.id,
+        answers,
+        await visit.staff(),
+        reason=visit.text("ly_do_sua") or None,
+        draft_key=draft_key(stored.id),
+        if_match=int(version) if version.isdigit() else None,
+    )
+    if visit.text("tiep") == "ky":
+        return visit.go(f"/giay/{stored.id}/ky")
+    return visit.go(f"/giay/{stored.id}", "da-luu")
+
+
+def kept_types(answers: Mapping[str, Any]) -> Answers:
+    """The answers without empty ones."""
+    return {k: v for k, v in answers.items() if not empty(v)}
+
+
+@page("record.read")
+async def pdf(visit: Visit) -> Response:
+    """The paper as PDF: the signed one, else a fresh print marked as unsigned."""
+    stored, form, frame = await paper_frame(visit, visit.path("response"))
+    sheet = any(p.per_entry for p in form.signatures)
+    data = await (records.print_sheet if sheet else records.print_paper)(visit.repo, stored.id)
+    await visit.repo.audit(
+        "print", entity=f"QuestionnaireResponse/{stored.id}", patient=frame["case"].patient_id
+    )
+    name = f"{form.slug}-{local_date(visit.now):%Y%m%d}.pdf"
+    return Response(
+        data, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}"'}
+    )
+
+
+@page("form.write")
+async def discard(visit: Visit) -> Response:
+    """Drop one's unsaved typing and go back to the saved version."""
+    await visit.store.drafts.discard(visit.repo, draft_key(visit.path("response")))
+    return visit.go(f"/giay/{visit.path('response')}")
+
+
+ROUTES = [
+    Route("/dot/{encounter}/benh-an", papers_page, methods=["GET"]),
+    Route("/dot/{encounter}/benh-an", open_record, methods=["POST"]),
+    Route("/giay/{response}", paper_page, methods=["GET"]),
+    Route("/giay/{response}", save, methods=["POST"]),
+    Route("/giay/{response}/muc-luc", index, methods=["GET"]),
+    Route("/giay/{response}/pdf", pdf, methods=["GET"]),
+    Route("/giay/{response}/bo-nhap", discard, methods=["POST"]),
+]

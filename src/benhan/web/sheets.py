@@ -1,0 +1,159 @@
+"""Running sheets (36/BV2): lines with their own signatures, late lines marked, the sheet ended by a signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benhan import records
+from benhan.base.errors import Issue
+from benhan.web import rail, show
+from benhan.web.frame import Visit, attempt, page
+from benhan.web.record import is_closed, paper_frame
+from benhan.web.signing import pin_needed, sign_with
+
+FORM = "36/BV2"
+FIELD_OF = {"reason": "reason", "progress": "progress"}
+
+
+@page("record.read")
+async def sheets_page(visit: Visit) -> Response:
+    """Sheets of the đợt; the newest open one is where one writes."""
+    encounter_id = visit.path("encounter")
+    frame = await rail.about_case(visit, encounter_id, "to")
+    rows = []
+    for stored in reversed(await records.sheets(visit.repo, encounter_id)):
+        held = await records.paper(visit.repo, stored.id)
+        lines = await records.entries(visit.repo, stored.id)
+        rows.append({"stored": stored, "paper": held, "lines": lines})
+    return visit.draw("sheets.html", **frame, rows=rows)
+
+
+@page("entry.treatment")
+async def open_sheet(visit: Visit) -> Response:
+    """Begin a new sheet."""
+    encounter_id = visit.path("encounter")
+    visit.require("entry.treatment", (await records.case(visit.repo, encounter_id)).khoa)
+    made = await records.open_sheet(visit.repo, encounter_id, FORM, await visit.staff(), visit.now)
+    return visit.go(f"/to/{made.id}")
+
+
+@page("record.read")
+async def sheet_page(visit: Visit) -> Response:
+    """A sheet: its lines, and a line to write when it is open."""
+    return await _sheet_page(visit)
+
+
+async def _sheet_page(visit: Visit, **context: Any) -> Response:
+    stored, form, frame = await paper_frame(visit, visit.path("sheet"), "to")
+    held = await records.paper(visit.repo, stored.id)
+    case: records.Case = frame["case"]
+    ended = any(s.standing for s in held.signatures)
+    return visit.draw(
+        "sheet.html",
+        **{
+            **frame,
+            "stored": stored,
+            "form_def": form,
+            "paper": held,
+            "lines": await records.entries(visit.repo, stored.id),
+            "ended": ended,
+            "writable": visit.may("entry.treatment", case.khoa) and not ended and not is_closed(case),
+            "pin_needed": pin_needed(visit),
+            "me": visit.signed_in.ctx.actor.reference,
+            **context,
+        },
+    )
+
+
+@page("entry.treatment")
+async def add(visit: Visit) -> Response:
+    """Add a line; with a PIN (or an open PIN time) it is signed at once."""
+    return await attempt(visit, _add(visit), _sheet_page)
+
+
+async def _khoa(visit: Visit) -> str:
+    stored = await visit.repo.read("QuestionnaireResponse", visit.path("sheet"))
+    return (await records.case(visit.repo, stored.data["encounter"]["reference"].split("/")[1])).khoa
+
+
+async def _add(visit: Visit) -> Response:
+    sheet_id = visit.path("sheet")
+    visit.require("entry.treatment", await _khoa(visit))
+    entry = await _entry(visit)
+    signing = await sign_with(visit, role(), always_pin=False) if visit.text("do") == "sign" else None
+    made = await records.add_entry(visit.repo, sheet_id, entry)
+    if signing is not None:
+        await records.sign_entry(visit.repo, made.id, signing, authorize=visit.authorize)
+    return visit.go(f"/to/{sheet_id}#d-{made.id}", "da-ky" if signing else "da-ghi")
+
+
+async def _entry(visit: Visit) -> records.Entry:
+    return records.Entry(
+        show.read_moment(visit.text("happened"), "happened"),
+        await visit.staff(),
+        progress=visit.text("progress"),
+        orders=visit.text("orders"),
+        late_reason=visit.text("late_reason") or None,
+    )
+
+
+def role() -> str:
+    """Role in which a line is signed."""
+    return "bac_si_ra_y_lenh"
+
+
+@page("form.sign")
+async def sign_line(visit: Visit) -> Response:
+    """Sign one line."""
+    return await attempt(visit, _sign_line(visit), _sheet_page)
+
+
+async def _sign_line(visit: Visit) -> Response:
+    signing = await sign_with(visit, role(), always_pin=False)
+    await records.sign_entry(visit.repo, visit.path("entry"), signing, authorize=visit.authorize)
+    return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-ky")
+
+
+@page("entry.treatment")
+async def amend(visit: Visit) -> Response:
+    """Amend a line with a reason; it must be signed again."""
+
+    async def again(visit: Visit, **context: Any) -> Response:
+        context["issues"] = [
+            Issue(i.code, i.text, FIELD_OF.get(str(i.expression))) for i in context["issues"]
+        ]
+        return await _sheet_page(visit, **{**context, "typed": {}})
+
+    return await attempt(visit, _amend(visit), again)
+
+
+async def _amend(visit: Visit) -> Response:
+    visit.require("entry.treatment", await _khoa(visit))
+    await records.amend_entry(visit.repo, visit.path("entry"), await _entry(visit), visit.text("reason"))
+    return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-luu")
+
+
+@page("form.sign")
+async def end(visit: Visit) -> Response:
+    """End the sheet: it is printed and signed as a whole."""
+    return await attempt(visit, _end(visit), _sheet_page)
+
+
+async def _end(visit: Visit) -> Response:
+    sheet_id = visit.path("sheet")
+    await records.end_sheet(visit.repo, sheet_id, await sign_with(visit, role()), authorize=visit.authorize)
+    return visit.go(f"/to/{sheet_id}", "da-ket-thuc-to")
+
+
+ROUTES = [
+    Route("/dot/{encounter}/to-dieu-tri", sheets_page, methods=["GET"]),
+    Route("/dot/{encounter}/to-dieu-tri", open_sheet, methods=["POST"]),
+    Route("/to/{sheet}", sheet_page, methods=["GET"]),
+    Route("/to/{sheet}", add, methods=["POST"]),
+    Route("/to/{sheet}/dong/{entry}/ky", sign_line, methods=["POST"]),
+    Route("/to/{sheet}/dong/{entry}/sua", amend, methods=["POST"]),
+    Route("/to/{sheet}/ket-thuc", end, methods=["POST"]),
+]
