@@ -1,0 +1,66 @@
+"""From a discharged record to the portal's answer on the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benhan import records
+from benhan.gateways.bhyt import check, read_package
+from benhan.gateways.bhyt.jobs import submit
+from benhan.store import Repository
+
+
+async def _send(ward: Repository, record: Any) -> None:
+    payload = {"encounter": record.id, "ma_lk": record.admitted.ma_lk}
+    await submit(ward.store, ward.ctx.tenant, payload)
+
+
+async def _found(ward: Repository, kind: str, record: Any) -> list[dict[str, Any]]:
+    page = await ward.search(kind, [("patient", f"Patient/{record.patient.id}"), ("_count", "50")])
+    return [e.data for e in page.entries]
+
+
+async def _claim_document(ward: Repository, record: Any) -> list[dict[str, Any]]:
+    documents = await _found(ward, "DocumentReference", record)
+    return [d for d in documents if d["content"][0]["attachment"]["contentType"] == "application/xml"]
+
+
+async def test_a_closed_record_is_claimed_once_and_answered(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_closed_record(ward, clock)
+    await _send(ward, record)
+    await _send(ward, record)
+    (claim,) = await _found(ward, "Claim", record)
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    assert (answer["outcome"], answer["request"]["reference"]) == ("complete", f"Claim/{claim['id']}"), answer
+    assert claim["item"][0]["encounter"][0]["reference"] == f"Encounter/{record.id}"
+    assert portal[1].deliveries == 1
+    (document,) = await _claim_document(ward, record)
+    package = read_package(await ward.store.blobs.get(records.blob_of(document)))
+    assert [f for f in check(package) if f.severity == "error"] == []
+    account = await records.account(ward, record.id)
+    assert package.table("XML1")[0].get("T_TONGCHI_BV") == f"{account.total:.2f}"
+    assert set(package.rows) == {"XML1", "XML2", "XML3", "XML4", "XML5", "XML7", "XML8"}
+
+
+async def test_without_portal_the_claim_waits(open_ward: Any, build: Any, clock: Any) -> None:
+    ward = await open_ward(None)
+    record = await build.a_whole_record(ward, clock)
+    await _send(ward, record)
+    (claim,) = await _found(ward, "Claim", record)
+    assert claim["status"] == "draft"
+    assert await _found(ward, "ClaimResponse", record) == []
+
+
+async def test_a_faulty_claim_is_not_sent_and_says_why(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_discharged_record(ward, clock)
+    await _send(ward, record)
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    assert answer["outcome"] == "error"
+    assert any("XML7" in e["code"]["text"] for e in answer["error"])
+    assert portal[1].deliveries == 0
