@@ -34,7 +34,9 @@ async def test_a_closed_record_is_claimed_once_and_answered(
     await _send(ward, record)
     (claim,) = await _found(ward, "Claim", record)
     (answer,) = await _found(ward, "ClaimResponse", record)
-    assert (answer["outcome"], answer["request"]["reference"]) == ("complete", f"Claim/{claim['id']}"), answer
+    assert (answer["outcome"], answer["request"]["reference"]) == ("complete", f"Claim/{claim['id']}"), (
+        answer.get("error")
+    )
     assert claim["item"][0]["encounter"][0]["reference"] == f"Encounter/{record.id}"
     assert portal[1].deliveries == 1
     (document,) = await _claim_document(ward, record)

@@ -24,7 +24,7 @@ from benhan.gateways.bhyt.claim import (
 )
 from benhan.gateways.bhyt.tables import codes
 from benhan.identity import name_of, person_of
-from benhan.records import Case, ChargeLine
+from benhan.records import Case, ChargeLine, Signature
 from benhan.store import Repository
 
 _BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
@@ -263,7 +263,8 @@ async def _progress(reader: _Reader) -> list[ProgressLine]:
             parts = (entry.values.get("dien_bien"), entry.values.get("y_lenh"))
             text = "\n".join(str(p) for p in parts if p)
             if text:
-                found.append(ProgressLine(text, entry.happened, await reader.licence(entry.author)))
+                written = await reader.get(f"QuestionnaireResponse/{entry.id}")
+                found.append(ProgressLine(text, entry.happened, await reader.licence(written.get("author"))))
     return sorted(found, key=lambda p: p.at)
 
 
@@ -277,12 +278,12 @@ async def _papers(reader: _Reader) -> tuple[dict[str, str] | None, dict[str, str
         if paper.form_code == "TT25/2025-M02":
             standing = {s.role: s for s in paper.signatures if s.standing}
             doctor, head = standing.get(_SIGNER), standing.get(_HEAD)
-            director = await reader.licence(head.staff) if head else ""
+            director = await _signer(reader, head)
             discharge = {tag: _text(answers.get(key)) for tag, key in _PAPER.items() if answers.get(key)}
             discharge |= {
                 "SO_LUU_TRU": reader.here.so_luu_tru or reader.here.so_benh_an or "",
                 "MA_KHOA_RV": reader.here.khoa,
-                "MA_BS": await reader.licence(doctor.staff) if doctor else "",
+                "MA_BS": await _signer(reader, doctor),
                 "TEN_BS": doctor.name if doctor else "",
                 "NGAY_CT": _day(answers.get("ngay_ct")) or minute(reader.here.discharged_at)[:8],
                 "MA_DINH_CHI_THAI": "1" if answers.get("ma_dinh_chi_thai") in (True, "1") else "0",
@@ -298,6 +299,14 @@ async def _papers(reader: _Reader) -> tuple[dict[str, str] | None, dict[str, str
         if papers is not None and director:
             papers["MA_TTDV"] = director
     return discharge, summary, director
+
+
+async def _signer(reader: _Reader, signature: Signature | None) -> str:
+    """Licence of who signed, as it stands in the signature's Provenance."""
+    if signature is None:
+        return ""
+    proof = await reader.get(f"Provenance/{signature.provenance_id}")
+    return await reader.licence(proof.get("agent", [{}])[0].get("who"))
 
 
 def _text(value: Any) -> str:
