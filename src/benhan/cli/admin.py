@@ -7,8 +7,10 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from benhan.access import AccountInput, create_account, create_ca, issue_node, roles
+from benhan.access import assign_role, create_account, create_ca, issue_node, roles
 from benhan.base.errors import InvalidInput
+from benhan.base.json_door import JsonObject
+from benhan.catalogue import systems
 from benhan.cli import doctor as doctor_room
 from benhan.cli import node
 from benhan.cli.common import CONFIG, console, facility_of, open_store, operator_repo, run, settings_of
@@ -93,32 +95,37 @@ def user_add(
     password: str = typer.Option(..., prompt="Mật khẩu tạm", confirmation_prompt=True, hide_input=True),
     config: Path | None = CONFIG,
 ) -> None:
-    """Thêm một người dùng; in địa chỉ otpauth để quét vào ứng dụng mã một lần."""
+    """Thêm một người dùng với vai trò và mật khẩu tạm."""
     settings = settings_of(config)
 
-    async def work() -> str:
-        known = {r.code for r in roles()}
-        unknown = [r for r in role if r not in known]
+    async def work() -> None:
+        unknown = [r for r in role if r not in roles()]
         if unknown:
             raise InvalidInput(
-                "cli.no-such-role", f"Không có vai trò {', '.join(unknown)}. Có: {', '.join(sorted(known))}."
+                "cli.no-such-role", f"Không có vai trò {', '.join(unknown)}. Xem `benhan user roles`."
             )
         async with open_store(settings) as store:
-            info = await facility_of(store, facility)
-            made = await create_account(
-                operator_repo(store, info.id),
-                AccountInput(username, name, password, tuple((r, khoa) for r in role), licence=licence),
-            )
-            return made.otpauth_uri
+            repo = operator_repo(store, (await facility_of(store, facility)).id)
+            person: JsonObject = {"resourceType": "Practitioner", "active": True, "name": [{"text": name}]}
+            if licence:
+                person["identifier"] = [{"system": systems.CCHN, "value": licence}]
+            async with repo.transaction() as tx:
+                found = await tx.create(person)
+                account = await create_account(
+                    tx, username, password, f"Practitioner/{found.id}", name, kind=roles()[role[0]].kind
+                )
+                for code in role:
+                    await assign_role(tx, account.id, code, khoa=khoa)
 
-    console.print(run(work), markup=False)
+    run(work)
+    console.print(f"Đã thêm {username}. Lần đăng nhập đầu sẽ đổi mật khẩu và quét mã một lần.", markup=False)
 
 
 @user_app.command("roles")
 def user_roles() -> None:
     """Liệt kê các vai trò."""
-    for role in roles():
-        console.print(f"{role.code}\t{role.title}", markup=False)
+    for code, role in roles().items():
+        console.print(f"{code}\t{role.title}", markup=False)
 
 
 @cert_app.command("ca")

@@ -100,7 +100,7 @@ async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Ra
         found_person = await find_or_register(
             tx, person_from_scan(parse_qr(person.cccd_qr(date(2023, 5, 4))))
         )
-        at = SYSTEM_CLOCK.now() - timedelta(hours=rng.randint(2, 23))
+        at = SYSTEM_CLOCK.now() - timedelta(minutes=rng.randint(120, 330))
         admitted = await records.admit(
             tx,
             records.Admission(

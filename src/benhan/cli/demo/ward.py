@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from benhan.base.errors import RuleViolation
 from benhan.catalogue import lab_items
 from benhan.cli.demo.cast import Player
 from benhan.cli.demo.people import Invented
-from benhan.identity import find_or_register, parse_qr, person_from_scan
+from benhan.identity import find_candidates, parse_qr, person_from_scan
 
 KHOA = ("K04", "Khoa Nội tổng hợp")
 NEXT_KHOA = ("K05", "Khoa Nội tim mạch")
@@ -27,7 +27,7 @@ class Ward:
     players: dict[str, Player]
     patient: Invented
     tsa: Any
-    started: datetime = field(default_factory=lambda: SYSTEM_CLOCK.now() - timedelta(hours=20))
+    started: datetime = field(default_factory=lambda: SYSTEM_CLOCK.now() - timedelta(hours=5))
     patient_id: str = ""
     encounter: str = ""
     ma_lk: str = ""
@@ -38,24 +38,33 @@ class Ward:
     addendum_sha256: str = ""
 
     def at(self, hours: float) -> datetime:
-        """An instant of the story, ``hours`` after its beginning."""
-        return self.started + timedelta(hours=hours)
+        """An instant of the story, ``hours`` (0–20) of its own time after its beginning.
+
+        Its day is told within the last five hours, so that no entry is a late one.
+        """
+        return self.started + timedelta(hours=hours) / 4
 
 
 async def reception(w: Ward) -> str:
     """Step: card scanned, person found or registered, never twice."""
     desk = w.players["tiepdon"]
     scan = parse_qr(w.patient.cccd_qr(date(2023, 5, 4)))
-    first = await find_or_register(desk.repo, person_from_scan(scan))
-    again = await find_or_register(
-        desk.repo, person_from_scan(parse_qr(w.patient.bhyt_qr(desk.facility.code)))
+    person = replace(
+        person_from_scan(scan),
+        commune_code=w.patient.commune_code,
+        province_code="51",
+        ethnicity=w.patient.ethnic_code,
+        phone=w.patient.phone,
     )
-    if again.created and not again.candidates:
-        raise RuleViolation("cli.demo-step", "Quét thẻ BHYT lại tạo người bệnh mới mà không cảnh báo trùng.")
-    w.patient_id = first.patient.id
-    return (
-        f"quét CCCD → {'đăng ký mới' if first.created else 'đã có'}; quét thẻ BHYT → không tạo trùng âm thầm"
-    )
+    patient, new = await records.find_or_register_patient(desk.repo, person)
+    card = person_from_scan(parse_qr(w.patient.bhyt_qr(desk.facility.code)))
+    alike = [c for c in await find_candidates(desk.repo, card) if c.patient.id == patient.id]
+    again, twice = await records.find_or_register_patient(desk.repo, person)
+    if not alike or twice or again.id != patient.id:
+        raise RuleViolation("cli.demo-step", "Quét lại mà không nhận ra người bệnh đã có.")
+    w.patient_id = patient.id
+    seen = "đăng ký mới" if new else "đã có"
+    return f"quét CCCD → {seen}; quét thẻ BHYT → cảnh báo trùng, điểm {alike[0].score:.1f}; quét lại → đúng người"
 
 
 async def admission(w: Ward) -> str:
@@ -107,6 +116,7 @@ ANSWERS = {
     "xet_nghiem_can_lam": "Công thức máu, CRP, X-quang ngực, cấy đờm.",
     "tom_tat_benh_an": "Người bệnh vào viện vì sốt, ho đờm, khó thở ngày thứ ba; hội chứng đông đặc đáy phổi phải.",
     "cd_benh_chinh": {"text": "Viêm phổi, không xác định tác nhân", "code": "J18.9"},
+    "cd_vao_khoa": {"text": "Viêm phổi, không xác định tác nhân", "code": "J18.9"},
     "tien_luong": "Dè dặt.",
     "huong_dieu_tri": "Kháng sinh, hạ sốt, bù dịch, theo dõi hô hấp.",
 }
@@ -226,7 +236,7 @@ async def discharge(w: Ward) -> str:
             doctor=doctor.staff,
             diagnosis="Viêm phổi, không xác định tác nhân",
             icd10="J18.9",
-            others=(("Tăng huyết áp vô căn (nguyên phát)", "I10"),),
+            others=(("I10", "Tăng huyết áp vô căn (nguyên phát)"),),
             result="2",
             treatment="Kháng sinh, hạ sốt, bù dịch",
             advice="Uống thuốc theo đơn, khám lại sau 7 ngày",
