@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benhan import records
-from benhan.gateways.bhyt import check, read_package
+from benhan.gateways.bhyt import check, read_package, submit_waiting
 from benhan.gateways.bhyt.jobs import submit
 from benhan.store import Repository
 
@@ -47,13 +47,20 @@ async def test_a_closed_record_is_claimed_once_and_answered(
     assert set(package.rows) == {"XML1", "XML2", "XML3", "XML4", "XML5", "XML7", "XML8"}
 
 
-async def test_without_portal_the_claim_waits(open_ward: Any, build: Any, clock: Any) -> None:
+async def test_without_portal_the_claim_waits_until_there_is_one(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
     ward = await open_ward(None)
     record = await build.a_whole_record(ward, clock)
     await _send(ward, record)
     (claim,) = await _found(ward, "Claim", record)
     assert claim["status"] == "draft"
     assert await _found(ward, "ClaimResponse", record) == []
+    ward.store.settings = ward.store.settings.model_copy(update={"bhyt_url": portal[0]})
+    assert await submit_waiting(ward.store, ward.ctx.tenant) == 1
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    (claim,) = await _found(ward, "Claim", record)
+    assert (answer["outcome"], claim["status"]) == ("complete", "active")
 
 
 async def test_a_faulty_claim_is_not_sent_and_says_why(

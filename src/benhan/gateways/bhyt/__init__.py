@@ -3,6 +3,7 @@
 Face::
 
     register_jobs() -> None                                  outbox topic ``bhyt.submit`` {encounter, ma_lk}
+    await submit_waiting(store, tenant) -> int               claims made while no portal was set
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings)
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
     check(package, on=None) -> list[Finding(severity, code, place, text)]
@@ -25,7 +26,7 @@ from benhan.gateways.bhyt.claim import (
 )
 from benhan.gateways.bhyt.from_fhir import from_fhir
 from benhan.gateways.bhyt.ingest import IngestResult, ingest
-from benhan.gateways.bhyt.jobs import register_jobs
+from benhan.gateways.bhyt.jobs import register_jobs, submit_waiting
 from benhan.gateways.bhyt.package import Leniency, Package, Row, make_row, read_package, write_package
 from benhan.gateways.bhyt.portal import Account, CardAnswer, PortalClient, Receipt, check_card, portal_of
 from benhan.gateways.bhyt.record_facts import facts_from_record
@@ -60,6 +61,7 @@ __all__ = [
     "read_package",
     "register_card",
     "register_jobs",
+    "submit_waiting",
     "to_fhir",
     "write_package",
 ]

@@ -66,6 +66,16 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
         await _answer(repo, encounter_id, claim_id, receipt, findings)
 
 
+async def submit_waiting(store: Store, tenant: UUID) -> int:
+    """Send the claims that waited for a portal; how many were taken up."""
+    repo = store.repo(Ctx(tenant, _DEVICE, purpose="HPAYMT"), SystemPolicy())
+    page = await repo.search("Claim", [("status", "draft"), ("_count", "200")])
+    for claim in page.entries:
+        reference = str(claim.data["item"][0]["encounter"][0]["reference"])
+        await submit(store, tenant, {"encounter": reference.removeprefix("Encounter/")})
+    return len(page.entries)
+
+
 async def _package(repo: Repository, encounter_id: str) -> Package:
     """The package, dated by the day of leaving so that the same facts give the same bytes on every delivery."""
     facts = await facts_from_record(repo, encounter_id)
