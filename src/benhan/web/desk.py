@@ -25,7 +25,7 @@ from benhan.web.i18n import N_
 
 PERSON_FIELDS = (
     "name", "birth_date", "sex", "cccd", "cmnd", "passport", "bhyt", "bhxh", "phone", "address", "ethnicity",
-    "occupation", "workplace", "contact_name", "contact_phone",
+    "occupation", "commune_code", "workplace", "contact_name", "contact_phone",
 )  # fmt: skip
 CARD_FIELDS = ("number", "registered_at", "valid_from", "valid_to", "five_years_from")
 KINDS = (
