@@ -1,0 +1,159 @@
+"""Sealed records: ASiC-E containers (EN 319 162-1) in the canonical form in which Bệnh Án packs them.
+
+The file must equal its canonical rebuilding byte for byte, ZIP headers included, and the manifest must equal the one
+rebuilt from the files; the manifest's XML is therefore never interpreted, only compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from xml.sax.saxutils import quoteattr
+
+from benhan_verify.cms import malformed
+from benhan_verify.report import Refused
+
+MIMETYPE = b"application/vnd.etsi.asic-e+zip"
+MANIFEST = "META-INF/ASiCManifest.xml"
+SIGNATURE = "META-INF/signature.p7s"
+MOST_FILES, MOST_MANIFEST_BYTES = 100_000, 50_000_000
+_TIME = (1980, 1, 1, 0, 0, 0)
+_BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OSError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The parts of a sealed record."""
+
+    files: Mapping[str, bytes]
+    manifest: bytes
+    signature: bytes
+
+
+def open_container(data: bytes) -> Container:
+    """Read a container and compare it with its canonical form and its manifest.
+
+    Raises: `Refused` (FORMAT_FAILURE for the form, HASH_FAILURE for a file that was changed, added or taken away).
+    """
+    try:
+        container = _read(data)
+        canonical = _pack(container) == data
+    except _BROKEN as error:
+        raise malformed(
+            "Hộp niêm phong không đọc được: đã hỏng hoặc bị sửa.",
+            f"The sealed record is damaged or altered ({type(error).__name__}).",
+        ) from error
+    difference = _differences(container)
+    if difference is not None:
+        raise difference
+    if not canonical:
+        raise malformed(
+            "Các byte của hộp không đúng dạng chuẩn: đã bị sửa.",
+            "The bytes of the record are not canonical: it was altered.",
+        )
+    return container
+
+
+def _read(data: bytes) -> Container:
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        entries = archive.infolist()
+        names = [e.filename for e in entries]
+        if len(names) > MOST_FILES or len(names) != len(set(names)) or names[:1] != ["mimetype"]:
+            raise ValueError("names")
+        if any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1 for e in entries):
+            raise ValueError("entries must be stored and open")
+        if sum(e.file_size for e in entries) > len(data) or archive.read("mimetype") != MIMETYPE:
+            raise ValueError("mimetype or sizes")
+        if any(_leaves(n) for n in names if n not in (MANIFEST, SIGNATURE)):
+            raise ValueError("a name leaves the container")
+        own = ("mimetype", MANIFEST, SIGNATURE)
+        files = {n: archive.read(n) for n in names if n not in own}
+        return Container(files, archive.read(MANIFEST), archive.read(SIGNATURE))
+
+
+def _leaves(name: str) -> bool:
+    parts = name.split("/")
+    return not name or "\\" in name or parts[0] in ("", "META-INF") or ".." in parts
+
+
+def _pack(container: Container) -> bytes:
+    parts = [("mimetype", MIMETYPE)]
+    parts += [(name, container.files[name]) for name in sorted(container.files)]
+    parts += [(MANIFEST, container.manifest), (SIGNATURE, container.signature)]
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in parts:
+            info = zipfile.ZipInfo(name, _TIME)
+            info.create_system = 3
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+    return out.getvalue()
+
+
+def _lines(files: Mapping[str, bytes]) -> dict[str, str]:
+    """The manifest's line of each file, by name."""
+    return {
+        name: f"<asic:DataObjectReference URI={quoteattr(name)}>"
+        '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
+        f"<ds:DigestValue>{base64.b64encode(hashlib.sha256(files[name]).digest()).decode()}</ds:DigestValue>"
+        "</asic:DataObjectReference>"
+        for name in sorted(files)
+    }
+
+
+def _rebuilt(lines: Mapping[str, str]) -> bytes:
+    head = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" '
+        'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">\n'
+        f'<asic:SigReference URI="{SIGNATURE}" MimeType="application/pkcs7-signature"/>\n'
+    )
+    return (head + "".join(f"{line}\n" for line in lines.values()) + "</asic:ASiCManifest>\n").encode()
+
+
+def _differences(container: Container) -> Refused | None:
+    """Why the manifest is not that of the files, by names where its lines allow it."""
+    expected = _lines(container.files)
+    if _rebuilt(expected) == container.manifest:
+        return None
+    if len(container.manifest) > MOST_MANIFEST_BYTES or b"<!" in container.manifest:
+        return malformed("Danh mục không đúng dạng.", "The manifest is malformed.")
+    try:
+        lines = container.manifest.decode().split("\n")
+    except UnicodeDecodeError:
+        return malformed("Danh mục không đúng dạng.", "The manifest is malformed.")
+    listed = {
+        m[1]: line
+        for line in lines
+        if (m := re.match(r"<asic:DataObjectReference URI=(\"[^\"]*\"|'[^']*')>", line))
+    }
+    real = {quoteattr(name): line for name, line in expected.items()}
+    missing, extra = sorted(listed.keys() - real.keys()), sorted(real.keys() - listed.keys())
+    changed = sorted(n for n in listed.keys() & real.keys() if listed[n] != real[n])
+    if not (missing or extra or changed):
+        return malformed("Danh mục không đúng dạng chuẩn.", "The manifest is not canonical.")
+    told = (("thiếu", "missing", missing), ("thừa", "extra", extra), ("đã đổi", "changed", changed))
+    vi = "; ".join(f"{word} {', '.join(names[:5])}" for word, _, names in told if names)
+    en = "; ".join(f"{word} {', '.join(names[:5])}" for _, word, names in told if names)
+    return Refused(
+        "HASH_FAILURE", f"Tệp không khớp danh mục: {vi}.", f"Files differ from the manifest: {en}."
+    )
