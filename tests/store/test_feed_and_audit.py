@@ -155,6 +155,19 @@ async def test_sealed_audit_verifies_and_shows_tampering(store: Store, repo: Rep
         assert (report.ok, report.intact_to) == (False, 0)
 
 
+async def test_rows_are_sealed_in_the_order_of_numbers_not_of_digits(store: Store, repo: Repository) -> None:
+    async with await psycopg.AsyncConnection.connect(store.database.admin, autocommit=True) as admin:
+        for tx in ("9", "10", "100"):
+            await admin.execute(
+                "insert into audit (tenant, tx, at, epoch, actor, actor_display, actor_kind, purpose, action, outcome, "
+                "correlation) values (%s, %s::xid8, now(), 0, '', '', '', '', %s, '0', '')",
+                (repo.ctx.tenant, tx, tx),
+            )
+    assert await store.seal_audit(repo.ctx.tenant) == 3
+    report = await store.verify_audit(repo.ctx.tenant)
+    assert (report.ok, report.size, report.unsealed) == (True, 3, 0)
+
+
 def reference_root(leaves: list[bytes]) -> bytes:
     """RFC 9162 section 2.1.1, literally."""
     if not leaves:

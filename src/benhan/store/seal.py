@@ -22,16 +22,16 @@ UNSEALED_ALARM_S = 180.0
 _PAGE = 5000
 _ORDERED = (
     "select seq, at, account, reader, version, actor, actor_display, actor_kind, purpose, action, entity, patient, "
-    "outcome, correlation, detail, epoch, tx::text from audit where tenant = %(tenant)s "
+    "outcome, correlation, detail, epoch, tx::text as tx_text from audit where tenant = %(tenant)s "
     "and (epoch, tx, seq) > (%(epoch)s::integer, %(tx)s::text::xid8, %(seq)s::bigint) "
 )
 _SETTLED = (
     _ORDERED + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "  # noqa: S608
-    "order by epoch, tx, seq limit %(limit)s"
+    "order by audit.epoch, audit.tx, audit.seq limit %(limit)s"
 )
 _UP_TO = (
     _ORDERED + "and (epoch, tx, seq) <= (%(to_epoch)s::integer, %(to_tx)s::text::xid8, %(to_seq)s::bigint) "
-    "order by epoch, tx, seq limit %(limit)s"
+    "order by audit.epoch, audit.tx, audit.seq limit %(limit)s"
 )
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('audit_seal' || %s, 0))"
 _LAST = (
