@@ -8,6 +8,7 @@ from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, s
 from benhan.signing.container import seal
 from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
 from benhan.signing.pdf import Place, pdf_finish, pdf_prepare, sign_pdf
+from benhan.signing.pkcs11 import TokenPlace, TokenSigner
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
 from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
@@ -33,6 +34,8 @@ __all__ = [
     "Signer",
     "SoftwareSigner",
     "TimeStamper",
+    "TokenPlace",
+    "TokenSigner",
     "cades_finish",
     "cades_prepare",
     "entry_signature",
