@@ -67,7 +67,7 @@ def issue(
         raise RuntimeError("the test CA has an RSA key")
     key = _new_key()
     made = _certificate(
-        _name(f"{common_name} ({MARK})", serial), ca.subject, key, ca_key, kind, clock, issuer=ca
+        _name(_marked(common_name), serial), ca.subject, key, ca_key, kind, clock, issuer=ca
     )
     return Issued(made.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
@@ -81,11 +81,18 @@ def _new_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=BITS)
 
 
+def _marked(name: str) -> str:
+    """The name with the mark of the test PKI, within the 64 bytes a common name may have (RFC 5280)."""
+    mark = f" ({MARK})"
+    room = 64 - len(mark.encode())
+    return name.encode()[:room].decode(errors="ignore").rstrip() + mark
+
+
 def _name(common: str, serial: str | None = None) -> x509.Name:
     parts = [
         x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"),
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Bệnh Án ({MARK})"),
-        x509.NameAttribute(NameOID.COMMON_NAME, common[:64]),
+        x509.NameAttribute(NameOID.COMMON_NAME, common),
     ]
     if serial:
         parts.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, serial[:64]))

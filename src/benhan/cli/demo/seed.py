@@ -11,7 +11,7 @@ from benhan import records
 from benhan.access import certs as node_certs
 from benhan.access import register_client
 from benhan.base.clock import SYSTEM_CLOCK, local_date
-from benhan.catalogue import lab_items, systems
+from benhan.catalogue import lab_items, price, systems
 from benhan.cli.common import operator_repo
 from benhan.cli.demo.cast import CAST_A, CAST_B, CAST_HUB, enrol
 from benhan.cli.demo.people import Invented, invent
@@ -95,6 +95,12 @@ async def _doctor(repo: Repository) -> Staff:
     return Staff(f"Practitioner/{entry.id}", entry.data["name"][0]["text"], None, "K04")
 
 
+def priced_labs() -> list[str]:
+    """Codes of numeric laboratory items that have a price today."""
+    today = local_date(SYSTEM_CLOCK.now())
+    return [i.code for i in lab_items() if i.low is not None and price(i.code, today) is not None]
+
+
 async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Random) -> None:
     async with repo.transaction() as tx:
         found_person = await find_or_register(
@@ -122,7 +128,7 @@ async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Ra
                 valid_from=person.card_from,
                 valid_to=person.card_to,
                 percent=80,
-                ma_doituong="1.1",
+                ma_doituong="1.1", registered_at=FACILITY_A,
             ),
         )
         await records.record_vitals(
@@ -140,7 +146,7 @@ async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Ra
             ),
         )
         await records.open_record(tx, encounter, "01/BV1", doctor, at + timedelta(minutes=30))
-        items = [i.code for i in lab_items() if i.low is not None]
+        items = priced_labs()
         orders = await records.order_lab(
             tx, encounter, records.LabOrder(tuple(rng.sample(items, 2)), at + timedelta(minutes=40), doctor)
         )

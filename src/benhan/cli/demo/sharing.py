@@ -68,7 +68,8 @@ async def claim(p: Province) -> str:
 
     answer = await until("cổng BHYT trả lời", answered)
     if answer.data["outcome"] not in ("complete", "queued"):
-        raise RuleViolation("cli.demo-step", f"Cổng từ chối: {answer.data.get('disposition')}")
+        notes = " ".join(n.get("text", "") for n in answer.data.get("processNote") or [])
+        raise RuleViolation("cli.demo-step", f"Cổng từ chối: {answer.data.get('disposition')} {notes}")
     return f"{answer.data['outcome']}: {answer.data.get('disposition', '')}"
 
 

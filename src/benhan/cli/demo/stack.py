@@ -71,7 +71,7 @@ class Stack:
             node.processes.append(
                 self._spawn(f"{node.name}-{command}", command, "--config", str(node.config))
             )
-        wait_for(f"{node.url}/healthz", node.processes)
+        wait_for(f"{node.url}/health", node.processes)
 
     def start_portal(self) -> None:
         """Start the simulator of the BHYT portal."""
