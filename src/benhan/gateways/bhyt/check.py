@@ -1,7 +1,7 @@
 """Checks of a package before it is sent, and by the simulated portal when it is received.
 
 Need, type, length, codes, dates and their order, money to the đồng, one MA_LK. Rules: QĐ 130, 4750, 3176, 1931/QĐ-BYT.
-A rule whose source is uncertain gives a warning, not an error.
+A rule whose source is uncertain gives a warning, not an error; rules between tables stand in :mod:`.together`.
 """
 
 from __future__ import annotations
@@ -10,29 +10,23 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import date
+from decimal import Decimal
 from typing import Literal
 
+from benhan.gateways.bhyt import together
 from benhan.gateways.bhyt.money import CENT, ZERO, drug_amounts, service_amounts
 from benhan.gateways.bhyt.package import Package, Row
 from benhan.gateways.bhyt.tables import Field, codes, tables
+from benhan.gateways.bhyt.values import moment, number
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _BED = re.compile(r"[HTCK]\d{3}")
 _IDENTITY = re.compile(r"\d{9}|\d{12}|[A-Z]\d{7}")
-#: from this day MUC_HUONG has four characters (QĐ 1931/QĐ-BYT)
-_LONG_PERCENT = date(2026, 7, 1)
-_CODED = {
-    "GIOI_TINH": ("GIOI_TINH",),
-    "KET_QUA_DTRI": ("KET_QUA_DTRI",),
-    "MA_LOAI_RV": ("MA_LOAI_RV",),
-    "MA_LOAI_KCB": ("MA_LOAI_KCB",),
-    "MA_DOITUONG_KCB": ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_CU"),
-    "MA_PTTT": ("MA_PTTT",),
-    "PHAM_VI": ("PHAM_VI",),
-    "NGUON_CTRA": ("NGUON_CTRA",),
-}
+#: tags whose list has another name, or an older list beside it
+_ALSO = {"MA_DOITUONG_KCB": ("MA_DOITUONG_KCB_CU",)}
+#: lists that do not claim to be closed
+_OPEN_LISTS = frozenset({"TYLE_TT_DV"})
 _DRUG_GROUPS = ("4", "5", "6", "7", "17")
 _NEEDS_PERFORMER = ("1", "2", "3", "8", "18")
 _SUMS = ("T_BNTT", "T_BNCCT", "T_BHTT", "T_NGUONKHAC")
@@ -46,6 +40,23 @@ class Finding:
     code: str
     place: str
     text: str
+
+    @property
+    def table(self) -> str:
+        """Table of the fault, such as ``XML2``."""
+        return self.place.split("/")[0]
+
+    @property
+    def line(self) -> int | None:
+        """Line in the table, from 1; None when the whole table is meant."""
+        found = re.search(r"/dòng (\d+)", self.place)
+        return int(found.group(1)) if found else None
+
+    @property
+    def field(self) -> str:
+        """Tag at fault; empty when none is."""
+        last = self.place.rsplit("/", 1)[-1]
+        return "" if last == self.table or last.startswith("dòng ") else last
 
     def sentence(self) -> str:
         """Place and text, for people."""
@@ -70,6 +81,9 @@ def check(package: Package, on: date | None = None) -> list[Finding]:
         found.extend(_totals(package))
         found.extend(_times(package))
         found.extend(_together(package))
+        found.extend(Finding(*fault) for fault in together.faults(package, day))
+    elif package.table("XML0"):
+        found.extend(Finding(*fault) for fault in together.checkin_faults(package))
     return found
 
 
@@ -77,26 +91,6 @@ def _left_on(package: Package) -> date:
     head = package.table("XML1")
     at = moment(head[0].get("NGAY_RA")) if head else None
     return at.date() if at else date.max
-
-
-def moment(text: str) -> datetime | None:
-    """``yyyymmddHHMM`` or ``yyyymmdd`` as a local wall-clock time without zone; None when it is none."""
-    pattern = {12: "%Y%m%d%H%M", 8: "%Y%m%d"}.get(len(text))
-    if pattern is None or not text.isascii() or not text.isdigit():
-        return None
-    try:
-        return datetime.strptime(text, pattern)  # noqa: DTZ007 - only compared with its like
-    except ValueError:
-        return None
-
-
-def number(row: Row, name: str) -> Decimal:
-    """Value of a number tag; 0 when empty or not a number."""
-    try:
-        value = Decimal(row.get(name) or "0")
-    except InvalidOperation:
-        return ZERO
-    return value if value.is_finite() else ZERO
 
 
 def _error(code: str, place: str, text: str) -> Finding:
@@ -108,7 +102,7 @@ def _warning(code: str, place: str, text: str) -> Finding:
 
 
 def _fields(row: Row, day: date) -> Iterator[Finding]:
-    for field in tables()[row.table].fields:
+    for field in tables(day)[row.table].fields:
         text = row.get(field.name)
         place = f"{row.place}/{field.name}"
         if not text:
@@ -118,12 +112,23 @@ def _fields(row: Row, day: date) -> Iterator[Finding]:
         fault = _type_fault(field, text)
         if fault:
             yield _error("bhyt.type", place, fault)
-        limit = 3 if field.name == "MUC_HUONG" and day < _LONG_PERCENT else field.max_length
-        if limit is not None and len(text) > limit:
-            yield _error("bhyt.length", place, f"dài {len(text)} ký tự, tối đa {limit}")
-        lists = _CODED.get(field.name)
-        if lists and not any(text in codes(system) for system in lists):
-            yield _error("bhyt.code", place, f"mã “{text}” không có trong danh mục")
+        if field.max_length is not None and len(text) > field.max_length:
+            kind = _error if field.certain else _warning
+            yield kind("bhyt.length", place, f"dài {len(text)} ký tự, tối đa {field.max_length}")
+        yield from _listed(field, text, place, day)
+
+
+def _listed(field: Field, text: str, place: str, day: date) -> Iterator[Finding]:
+    """A code outside its list: an error where most of the list is certain, else a warning."""
+    names = (f"{field.table}.{field.name}", field.name, *_ALSO.get(field.name, ()))
+    known = {code: one for name in names for code, one in codes(name, day).items()}
+    if not known:
+        return
+    certain = sum(one.certain for one in known.values()) * 2 > len(known) and field.name not in _OPEN_LISTS
+    for part in text.split(";") if field.type == "text" else [text]:
+        if part and part not in known:
+            kind = _error if certain else _warning
+            yield kind("bhyt.code", place, f"mã “{part}” không có trong danh mục")
 
 
 def _type_fault(field: Field, text: str) -> str:

@@ -16,11 +16,12 @@ from benhan.base.clock import fhir_instant, local_date
 from benhan.base.errors import BenhanError
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
-from benhan.gateways.bhyt.check import Finding, check, errors, number
+from benhan.gateways.bhyt.check import Finding, check, errors
 from benhan.gateways.bhyt.claim import build_claim
 from benhan.gateways.bhyt.package import Package, write_package
 from benhan.gateways.bhyt.portal import Receipt, portal_of
 from benhan.gateways.bhyt.record_facts import facts_from_record
+from benhan.gateways.bhyt.values import number
 from benhan.jobs import register
 from benhan.records import entitlement_line
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy

@@ -25,7 +25,8 @@ from benhan.gateways.bhyt.claim import (
     build_claim,
 )
 from benhan.gateways.bhyt.money import OtherSources
-from benhan.gateways.bhyt.package import Package, write_package, write_table
+from benhan.gateways.bhyt.package import Package, Row, make_row, write_package, write_table
+from benhan.gateways.bhyt.tables import tables
 
 _FACILITY = "51Z07"
 _DOCTOR, _NURSE, _HEAD = "000123/QNG-GPHN", "000456/QNG-GPHN", "000001/QNG-GPHN"
@@ -52,6 +53,8 @@ class Story:
     drugs: tuple[DrugLine, ...] = ()
     services: tuple[ServiceLine, ...] = ()
     weight: str = "56.00"
+    results: tuple[ResultLine, ...] = ()
+    papers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     variant: str = ""
 
 
@@ -116,6 +119,49 @@ def _supply(price: str, ceiling: str) -> ServiceLine:
     )  # fmt: skip
 
 
+def _needles() -> ServiceLine:
+    return ServiceLine(
+        "08.0005", "Điện châm", "Lần", "18", Decimal(1), Decimal(67300), _at(0.5), "K16", _DOCTOR, performer=_DOCTOR,
+        done=_at(0.8), result_at=_at(1.2),
+    )  # fmt: skip
+
+
+def _herb(name: str, grams: str) -> DrugLine:
+    taken = "10 gam/lần * 1 lần/ngày * 5 ngày [50 gam]"
+    return replace(_drug(name, grams, "310"), code="05V.1", unit="Gam", strength="", dosage=taken, khoa="K16",
+                   more={"MA_PP_CHEBIEN": "SC", "DANG_BAO_CHE": "Thuốc thang"})  # fmt: skip
+
+
+def _culture() -> tuple[ServiceLine, ResultLine]:
+    """A culture taken during the stay whose result comes three days after the patient has left."""
+    taken = ServiceLine(
+        "24.0003", "Nuôi cấy vi khuẩn, định danh và kháng sinh đồ", "Lần", "1", Decimal(1), Decimal(297000), _at(3),
+        "K03", _DOCTOR, performer=_NURSE, done=_at(3.5), result_at=_at(180),
+    )  # fmt: skip
+    return taken, ResultLine(
+        "24.0003", "", "", "", "", _at(180), _DOCTOR, "Cấy đờm", "Không mọc vi khuẩn gây bệnh"
+    )
+
+
+def _transfer() -> dict[str, dict[str, str]]:
+    """XML13: the slip of a patient who is sent on."""
+    return {"XML13": {
+        "SO_HOSO": "HSCT-05", "SO_CHUYENTUYEN": "05/2026", "GIAY_CHUYEN_TUYEN": "12/2026", "MA_CSKCB_DI": _FACILITY,
+        "MA_CSKCB_DEN": "51Z01", "DAU_HIEU_LS": "Khó thở khi nằm, phù hai chân.",
+        "QT_BENHLY": "Suy tim tăng dần, đáp ứng kém với lợi tiểu.", "PP_DIEUTRI": "Lợi tiểu, thở oxy.",
+        "TINH_TRANG_CT": "Tỉnh, huyết áp 100/60, SpO2 93%.", "MA_LYDO_CT": "1",
+        "HUONG_DIEU_TRI": "Siêu âm tim, điều trị chuyên khoa.", "PHUONGTIEN_VC": "Xe cứu thương",
+        "HOTEN_NGUOI_HT": "Điều dưỡng Phạm Thị Thử", "CHUCDANH_NGUOI_HT": "Điều dưỡng", "MA_BAC_SI": _DOCTOR,
+        "MA_TTDV": _HEAD,
+    }}  # fmt: skip
+
+
+def _return_slip() -> dict[str, dict[str, str]]:
+    """XML14: the appointment of a long illness."""
+    return {"XML14": {"SO_GIAYHEN_KL": "HK-06", "NGAY_HEN_KL": "20260902", "MA_BAC_SI": _DOCTOR, "MA_TTDV": _HEAD,
+                      "NGAY_CT": "20260803"}}  # fmt: skip
+
+
 def _card(number: int, prefix: str = "DN4", percent: str = "80", **more: Any) -> CardFacts:
     values: dict[str, Any] = {"valid_from": _YEAR[0], "valid_to": _YEAR[1], **more}
     return CardFacts(f"{prefix}51{number:010d}", _FACILITY, percent=Decimal(percent), **values)
@@ -132,19 +178,24 @@ def _changed_cards() -> tuple[CardFacts, ...]:
 def stories() -> list[Story]:
     """All stories, in order."""
     inpatient: dict[str, Any] = {"kind": "03", "khoa": "K03"}
+    culture = _culture()
     changed = (replace(_bed(2, "K03")), replace(_bed(3, "K03"), ordered=_at(50)))
     return [
         Story("01-ngoai-tru", "Nguyễn Văn Mẫu", "1", "198005140000", "J20.9", "Viêm phế quản cấp",
               drugs=(_drug(), replace(_drug("Thuốc theo tỷ lệ", "2", "15000"), group="6", rate=Decimal(50)))),
-        Story("02-noi-tru", "Trần Thị Thử", "2", "196203010000", "J18.9", "Viêm phổi", 5, **inpatient),
+        Story("02-noi-tru", "Trần Thị Thử", "2", "196203010000", "J18.9", "Viêm phổi", 5,
+              services=(culture[0],), results=(culture[1],), **inpatient),
         Story("03-tre-the-tam", "Lê Bé Nghiệm", "1", "202505200000", "A09", "Tiêu chảy", 3, weight="9.50",
-              cards=(_card(3, "TE1", "100"),), **inpatient),
+              cards=(replace(_card(3, "TE1", "100"), registered_at="51000"),), **inpatient),
         Story("04-doi-the-giua-dot", "Phạm Văn Đổi", "1", "197001010000", "I10", "Tăng huyết áp", 5,
               cards=_changed_cards(), services=changed, **inpatient),
-        Story("05-chuyen-den", "Võ Thị Chuyển", "2", "195500000000", "I50.9", "Suy tim", 6, cards=(_card(6, "HT3", "95"),),
-              head={"MA_NOI_DI": "51Y03", "MA_DOITUONG_KCB": "1.3", "GIAY_CHUYEN_TUYEN": "12/2026"}, **inpatient),
+        Story("05-chuyen-den-chuyen-di", "Võ Thị Chuyển", "2", "195500000000", "I50.9", "Suy tim", 6,
+              cards=(_card(6, "HT3", "95"),), papers=_transfer(),
+              head={"MA_NOI_DI": "51Z12", "MA_NOI_DEN": "51Z01", "MA_DOITUONG_KCB": "1.3", "MA_LOAI_RV": "2",
+                    "GIAY_CHUYEN_TUYEN": "12/2026", "KET_QUA_DTRI": "4", "PP_DIEU_TRI": "Lợi tiểu, thở oxy."}, **inpatient),
         Story("06-benh-dai-ngay", "Đặng Văn Dài", "1", "196006150000", "E11.9", "Đái tháo đường típ 2", 0, "05",
-              drugs=(_drug("Metformin", "60", "812"),), head={"NGAY_TAI_KHAM": "20260902"}),
+              drugs=(_drug("Metformin", "60", "812"),), head={"NGAY_TAI_KHAM": "20260902"},
+              papers=_return_slip()),
         Story("07-cap-cuu", "Bùi Thị Gấp", "2", "199107070000", "T78.4", "Phản vệ", 0, "09", khoa="K02",
               head={"MA_DOITUONG_KCB": "2"}),
         Story("08-tu-vong", "Hồ Văn Khuất", "1", "193809090000", "I21.9", "Nhồi máu cơ tim", 2,
@@ -153,8 +204,9 @@ def stories() -> list[Story]:
               services=(_operation("Phẫu thuật nội soi cắt ruột thừa", "03.3328", "2564000"),)),
         Story("10-so-sinh", "Con bà Trần Thị Sinh", "2", "202608030815", "P59.9", "Vàng da sơ sinh", 4, weight="3.10",
               head={"MA_DOITUONG_KCB": "1.7", "SO_CCCD": ""}, cards=(_card(10, "TE1", "100"),), **inpatient),
-        Story("11-tu-tra-mot-phan", "Dương Văn Trả", "1", "198302020000", "M54.5", "Đau lưng",
-              drugs=(_drug(), replace(_drug("Thực phẩm bổ sung", "1", "120000"), in_scope=False))),
+        Story("11-yhct-tu-tra-mot-phan", "Dương Văn Trả", "1", "198302020000", "M54.5", "Đau lưng", khoa="K16",
+              services=(_needles(),), head={"MA_BENH_YHCT": "U62.392", "PP_DIEU_TRI": "Y học cổ truyền"},
+              drugs=(_herb("Độc hoạt", "50"), replace(_drug("Thực phẩm bổ sung", "1", "120000"), in_scope=False))),
         Story("12-khong-the", "Lý Thị Phí", "2", "200012120000", "J00", "Viêm mũi họng cấp", cards=(),
               head={"MA_DOITUONG_KCB": "9"}),
         Story("13-nguon-khac", "Mai Văn Trợ", "1", "197504040000", "B20", "Nhiễm HIV", 0, "05",
@@ -163,7 +215,8 @@ def stories() -> list[Story]:
               khoa="K24", services=(_operation("Kết hợp xương", "10.0836", "3985000"), _supply("2500000", "1800000"))),
         Story("15-muc-huong-47-5", "Vũ Văn Lẻ", "1", "195202020000", "H25.9", "Đục thủy tinh thể",
               cards=(_card(15, "HT3", "47.5"),), head={"MA_DOITUONG_KCB": "1.14"}),
-        Story("16-ban-ngay", "Đỗ Thị Ngày", "2", "198408080000", "M06.9", "Viêm khớp dạng thấp", 0, "04", khoa="K06"),
+        Story("16-ban-ngay", "Đỗ Thị Ngày", "2", "198408080000", "M06.9", "Viêm khớp dạng thấp", 0, "04", khoa="K06",
+              head={"LY_DO_VNT": "Truyền thuốc ban ngày", "NGAY_VAO_NOI_TRU": "202608030745"}),
         Story("17-dan-toc", "Hồ Thị Rem", "2", "197900000000", "B54", "Sốt rét", 4, cards=(_card(17, "DT2", "100"),),
               head={"MA_DANTOC": "38", "MA_KHUVUC": "K2"}, **inpatient),
         Story("18-bom", "Cao Văn Bom", "1", "198101010000", "K29.7", "Viêm dạ dày", variant="bom"),
@@ -203,6 +256,7 @@ def facts_of(story: Story, number: int) -> ClaimFacts:
         results=(
             ResultLine("22.0120", "WBC", "Bạch cầu", "9.8", "10*9/L", _at(1), _DOCTOR),
             ResultLine("18.0119", "", "", "", "", _at(1.3), _DOCTOR, "Phổi hai bên sáng đều", "Bình thường"),
+            *story.results,
         ),
         progress=(ProgressLine(f"Tỉnh, tiếp xúc tốt. Theo dõi {story.disease.lower()}.", _at(1.2), _DOCTOR),),
         discharge_paper=paper,
@@ -255,7 +309,16 @@ def _head(story: Story, number: int, left: datetime) -> dict[str, str]:
 
 def package_of(story: Story, number: int) -> Package:
     """The package of a story, before its spelling."""
-    return build_claim(facts_of(story, number))
+    package = build_claim(facts_of(story, number))
+    head = package.table("XML1")[0]
+    papers = {name: (_own(name, own, head),) for name, own in story.papers.items()}
+    return replace(package, rows={**package.rows, **papers}) if papers else package
+
+
+def _own(name: str, own: Mapping[str, str], head: Row) -> Row:
+    """A paper of one row: its own tags, and those that repeat XML1."""
+    repeated = {tag: head.get(tag) for tag in tables()[name].names() if tag not in ("STT", "DU_PHONG")}
+    return make_row(name, 1, {**repeated, **own})
 
 
 def spelled(package: Package, variant: str) -> bytes:

@@ -18,9 +18,9 @@ from uuid import NAMESPACE_URL, uuid5
 from benhan.base.clock import VIETNAM, fhir_instant
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
-from benhan.gateways.bhyt.check import moment, number
 from benhan.gateways.bhyt.package import Package, Row, refused, write_package
 from benhan.gateways.bhyt.tables import codes, tables
+from benhan.gateways.bhyt.values import moment, number
 
 ROW = "urn:benhan:bhyt:"
 PACKAGE = "urn:benhan:bhyt:goi"

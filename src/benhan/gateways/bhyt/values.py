@@ -1,0 +1,40 @@
+"""Reading the text of tags: moments, dates and numbers. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+
+from benhan.gateways.bhyt.money import ZERO
+from benhan.gateways.bhyt.package import Row
+
+
+def moment(text: str) -> datetime | None:
+    """``yyyymmddHHMM`` or ``yyyymmdd`` as a local wall-clock time without zone; None when it is none."""
+    pattern = {12: "%Y%m%d%H%M", 8: "%Y%m%d"}.get(len(text))
+    if pattern is None or not text.isascii() or not text.isdigit():
+        return None
+    try:
+        return datetime.strptime(text, pattern)  # noqa: DTZ007 - only compared with its like
+    except ValueError:
+        return None
+
+
+def day_of(text: str) -> date | None:
+    """The calendar day of a moment or date tag; None when it is none."""
+    at = moment(text)
+    return at.date() if at else None
+
+
+def number(row: Row, name: str) -> Decimal:
+    """Value of a number tag; 0 when empty or not a number."""
+    try:
+        value = Decimal(row.get(name) or "0")
+    except InvalidOperation:
+        return ZERO
+    return value if value.is_finite() else ZERO
+
+
+def parts(row: Row, name: str) -> list[str]:
+    """The values of a tag that holds several, divided by ``;``, without empty ones."""
+    return [part.strip() for part in row.get(name).split(";") if part.strip()]
