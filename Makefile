@@ -31,7 +31,7 @@ check: $(STAMP)  ## format, lint, types, import layers
 bench: $(STAMP)
 	$(BIN)/benhan bench
 
-lock: $(STAMP)  ## renew requirements.lock from pyproject.toml
+lock:  ## renew requirements.lock from pyproject.toml
 	$(BIN)/uv pip compile -q pyproject.toml --group dev --generate-hashes --python-version 3.11 --no-header -o requirements.lock
 
 assets: $(STAMP)  ## vendor web assets again from npm

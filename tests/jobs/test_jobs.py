@@ -34,7 +34,9 @@ async def test_committed_message_is_delivered_once_with_its_tenant(store: Store,
     assert await waiting(store, repo.ctx.tenant) == 1, "the row of an unknown topic waits"
 
 
-async def test_final_error_is_dead_at_once_and_can_be_replayed(store: Store, repo: Repository, other_tenant: UUID) -> None:
+async def test_final_error_is_dead_at_once_and_can_be_replayed(
+    store: Store, repo: Repository, other_tenant: UUID
+) -> None:
     healthy = False
 
     async def refuse(_: Store, tenant: UUID, payload: JsonObject) -> None:
@@ -45,7 +47,12 @@ async def test_final_error_is_dead_at_once_and_can_be_replayed(store: Store, rep
     await repo.outbox("test.refuse", "k", {})
     assert await run_once(store) == 1
     [job] = await dead(store, repo.ctx.tenant)
-    assert (job.topic, job.key, job.code, job.text) == ("test.refuse", "k", "bhyt.rejected", "Hồ sơ bị từ chối.")
+    assert (job.topic, job.key, job.code, job.text) == (
+        "test.refuse",
+        "k",
+        "bhyt.rejected",
+        "Hồ sơ bị từ chối.",
+    )
     assert await dead(store, other_tenant) == []
     assert not await replay(store, job.job_id, other_tenant)
     healthy = True

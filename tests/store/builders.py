@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def a_patient(name: str = "Nguyễn Thị Hoa", cccd: str = "051190000001", born: str = "1990-05-12") -> dict[str, Any]:
+def a_patient(
+    name: str = "Nguyễn Thị Hoa", cccd: str = "051190000001", born: str = "1990-05-12"
+) -> dict[str, Any]:
     words = name.split()
     return {
         "resourceType": "Patient",
@@ -16,7 +18,9 @@ def a_patient(name: str = "Nguyễn Thị Hoa", cccd: str = "051190000001", born
     }
 
 
-def an_observation(patient_id: str, value: str = "72.50", at: str = "2026-11-20T08:00:00+07:00") -> dict[str, Any]:
+def an_observation(
+    patient_id: str, value: str = "72.50", at: str = "2026-11-20T08:00:00+07:00"
+) -> dict[str, Any]:
     from decimal import Decimal
 
     return {

@@ -21,7 +21,10 @@ async def main(home: str, tenant: str, name: str) -> None:
             number += 1
             async with repo.transaction() as tx:
                 stored = await tx.create(
-                    {"resourceType": "Basic", "code": {"coding": [{"system": "urn:crash", "code": f"{name}-{lane}-{number}"}]}}
+                    {
+                        "resourceType": "Basic",
+                        "code": {"coding": [{"system": "urn:crash", "code": f"{name}-{lane}-{number}"}]},
+                    }
                 )
                 await tx.outbox("crash", stored.id, {"id": stored.id})
             print(stored.id, flush=True)  # noqa: T201 - the acknowledgement

@@ -44,10 +44,17 @@ async def test_references_between_new_entries_are_resolved(repo: Repository) -> 
 async def test_one_bad_entry_undoes_all(repo: Repository) -> None:
     with pytest.raises(InvalidInput):
         await repo.bundle(
-            bundle(entry("POST", "Patient", a_patient()), entry("POST", "Patient", {**a_patient(), "gender": "x"}))
+            bundle(
+                entry("POST", "Patient", a_patient()),
+                entry("POST", "Patient", {**a_patient(), "gender": "x"}),
+            )
         )
     with pytest.raises(InvalidInput):
-        await repo.bundle(bundle(entry("POST", "Observation", {**an_observation("x"), "subject": {"reference": "urn:uuid:9"}})))
+        await repo.bundle(
+            bundle(
+                entry("POST", "Observation", {**an_observation("x"), "subject": {"reference": "urn:uuid:9"}})
+            )
+        )
     with pytest.raises(NotFound):
         await repo.bundle(bundle(entry("POST", "Patient", a_patient()), entry("GET", "Patient/khong-co")))
     assert await repo.count("Patient", "") == 0
@@ -82,7 +89,9 @@ async def test_conditional_entries(repo: Repository) -> None:
     third = await repo.bundle(
         bundle(
             entry("PUT", f"Patient?{query}", {**a_patient(), "active": True}),
-            entry("POST", "Observation", {**an_observation("x"), "subject": {"reference": f"Patient?{query}"}}),
+            entry(
+                "POST", "Observation", {**an_observation("x"), "subject": {"reference": f"Patient?{query}"}}
+            ),
         )
     )
     assert third["entry"][0]["resource"]["meta"]["versionId"] == "2"

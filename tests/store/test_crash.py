@@ -55,7 +55,9 @@ async def kill_rounds(home: Path, kills: int, seed: int) -> int:
     for _ in range(kills):
         writers = [spawn(home, str(tenant), f"w{n}") for n in range(2)]
         try:
-            acknowledged |= await asyncio.to_thread(listen, writers, pick.randrange(5, 120), pick.random() * 0.02)
+            acknowledged |= await asyncio.to_thread(
+                listen, writers, pick.randrange(5, 120), pick.random() * 0.02
+            )
         finally:
             for process in pick.sample(writers, 2):
                 process.kill()

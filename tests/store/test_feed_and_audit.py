@@ -28,7 +28,9 @@ async def test_late_commit_is_delivered_after_it_settles(store: Store, repo: Rep
         page = await store.read_feed(repo.ctx.tenant, None, 100)
         assert {i.id for i in page.items} <= {first.id}, "nothing behind an open transaction is delivered"
         assert await held_back_s(store) >= 0
-    page2 = await until(lambda: store.read_feed(repo.ctx.tenant, page.cursor, 100), lambda p: len(p.items) >= 2)
+    page2 = await until(
+        lambda: store.read_feed(repo.ctx.tenant, page.cursor, 100), lambda p: len(p.items) >= 2
+    )
     seen = [i.id for i in page.items] + [i.id for i in page2.items]
     assert sorted(seen) == sorted([first.id, late.id, early.id])
     assert len(seen) == 3
@@ -59,7 +61,9 @@ async def test_every_read_is_audited_for_the_patient_it_concerns(store: Store, r
     await repo.history("Observation", observation.id)
     await repo.search("Observation", [("patient", patient.id), ("_include", "Observation:subject")])
     [_ async for _ in repo.export(("Observation",))]
-    await repo.audit("break-glass", entity=f"Patient/{patient.id}", patient=patient.id, detail={"reason": "cấp cứu"})
+    await repo.audit(
+        "break-glass", entity=f"Patient/{patient.id}", patient=patient.id, detail={"reason": "cấp cứu"}
+    )
     rows = await repo.audit_of_patient(patient.id, 50)
     assert [r.action for r in reversed(rows)] == [
         "create", "create", "read", "vread", "history", "search", "export", "break-glass",
@@ -100,7 +104,9 @@ class OnlyPatient:
 async def test_policy_is_asked_on_every_path(store: Store, repo: Repository) -> None:
     mine, other = await repo.create(a_patient()), await repo.create(a_patient("Khác", "051190000008"))
     ours, theirs = await repo.create(an_observation(mine.id)), await repo.create(an_observation(other.id))
-    as_patient = store.repo(Ctx(repo.ctx.tenant, Actor(mine.reference, "Hoa", "person")), OnlyPatient(mine.id))
+    as_patient = store.repo(
+        Ctx(repo.ctx.tenant, Actor(mine.reference, "Hoa", "person")), OnlyPatient(mine.id)
+    )
     assert (await as_patient.read("Observation", ours.id)).id == ours.id
     assert [s.id for s in (await as_patient.search("Observation", "")).entries] == [ours.id]
     assert [s.id for s in (await as_patient.search("Patient", "")).entries] == [mine.id]

@@ -65,7 +65,9 @@ async def test_every_table_is_forced_and_begins_with_the_tenant(store: Store) ->
         assert first == "tenant" or (name in without_key and first is None), name
 
 
-async def test_without_tenant_or_with_another_no_row_is_seen(store: Store, repo: Repository, other_tenant: UUID) -> None:
+async def test_without_tenant_or_with_another_no_row_is_seen(
+    store: Store, repo: Repository, other_tenant: UUID
+) -> None:
     await fill(repo)
     for tenant, expected in ((None, False), (other_tenant, False), (repo.ctx.tenant, True)):
         async with await as_role(store, "app", tenant) as connection:
@@ -160,7 +162,10 @@ async def test_reader_at_the_hub_sees_own_rows_and_granted_patients(store: Store
     with pytest.raises(NotFound):
         await reading.history("Patient", theirs.id)
     now = store.clock.now()
-    grants = {"past": (now - timedelta(2), now - timedelta(1)), "future": (now + timedelta(1), now + timedelta(2))}
+    grants = {
+        "past": (now - timedelta(2), now - timedelta(1)),
+        "future": (now + timedelta(1), now + timedelta(2)),
+    }
     for start, end in grants.values():
         await grant(repo, theirs.id, own, start, end)
     assert await reading.count("Patient", "") == 1
@@ -189,7 +194,12 @@ async def test_start_up_refuses_strong_roles_and_soft_servers(settings: Settings
     check_role((False,) * 5)
     assert check_durability(("on", "on", "on", "on"), own=True) == []
     assert check_durability(("on", "on", "on", "off"), own=False)
-    for facts in (("off", "on", "on", "on"), ("on", "off", "on", "on"), ("on", "on", "off", "on"), ("on", "on", "on", "off")):
+    for facts in (
+        ("off", "on", "on", "on"),
+        ("on", "off", "on", "on"),
+        ("on", "on", "off", "on"),
+        ("on", "on", "on", "off"),
+    ):
         with pytest.raises(ConfigurationError):
             check_durability(facts, own=True)
 

@@ -108,7 +108,9 @@ async def test_destroyed_record_cannot_be_read_any_more_by_anybody(store: Store,
         "resourceType": "Encounter", "status": "finished", "subject": {"reference": f"Patient/{patient.id}"},
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
     })  # fmt: skip
-    observation = await repo.create({**an_observation(patient.id), "encounter": {"reference": encounter.reference}})
+    observation = await repo.create(
+        {**an_observation(patient.id), "encounter": {"reference": encounter.reference}}
+    )
     await repo.read("Observation", observation.id)
     assert await destroy_record(repo, [encounter.reference], "hết hạn lưu trữ") == 2
     with pytest.raises(NotFound):
@@ -167,7 +169,9 @@ async def derived(store: Store) -> dict[str, list[str]]:
     found = {}
     async with await psycopg.AsyncConnection.connect(store.database.admin, autocommit=True) as admin:
         for table in INDEX:
-            rows = await (await admin.execute(f"select t::text from {table} t order by 1".encode())).fetchall()
+            rows = await (
+                await admin.execute(f"select t::text from {table} t order by 1".encode())
+            ).fetchall()
             found[table] = [r[0] for r in rows]
     assert all(found.values())
     return found
@@ -236,7 +240,9 @@ async def test_backup_restores_into_an_empty_installation(
         assert await restored.blobs.get(digest) == b"to giay"
         assert (await restored.verify_audit(repo.ctx.tenant)).ok
         await again.create(a_patient("Sau Khôi Phục", "051190000044"))
-        after = await until(lambda: restored.read_feed(repo.ctx.tenant, page.cursor, 10), lambda p: len(p.items) == 1)
+        after = await until(
+            lambda: restored.read_feed(repo.ctx.tenant, page.cursor, 10), lambda p: len(p.items) == 1
+        )
         assert after.epoch_changed
         assert after.items[0].cursor.epoch == 2
     finally:

@@ -65,7 +65,10 @@ async def test_deleted_is_gone_but_history_remains(repo: Repository) -> None:
     with pytest.raises(Deleted):
         await repo.read("Patient", first.id)
     assert (await repo.search("Patient", "gender=female")).entries == []
-    assert [(s.version, s.deleted) for s in await repo.history("Patient", first.id)] == [(2, True), (1, False)]
+    assert [(s.version, s.deleted) for s in await repo.history("Patient", first.id)] == [
+        (2, True),
+        (1, False),
+    ]
     again = await repo.update({**a_patient(), "id": first.id})
     assert (again.version, again.action) == (3, "create")
     assert (await repo.read("Patient", first.id)).version == 3

@@ -129,7 +129,11 @@ async def test_sorted_pages_walk_through_everything_once(repo: Repository, peopl
 
 async def test_names_sort_in_vietnamese_order(repo: Repository, people: dict[str, Stored]) -> None:
     page = await repo.search("Patient", "_sort=name")
-    assert [s.data["name"][0]["text"] for s in page.entries] == ["Đặng Minh Đức", "Nguyễn Thị Hoa", "Trần Văn Hoàng"]
+    assert [s.data["name"][0]["text"] for s in page.entries] == [
+        "Đặng Minh Đức",
+        "Nguyễn Thị Hoa",
+        "Trần Văn Hoàng",
+    ]
     page = await repo.search("Patient", "_sort=-birthdate,_id&_count=1")
     assert page.next is not None
 
@@ -203,5 +207,7 @@ async def test_index_is_used_by_the_application_role(repo: Repository, people: d
 
 
 def _scans(plan: dict[str, Any]) -> str:
-    own = f"'{plan['Node Type']}'" if str(plan.get("Relation Name")).startswith(("index_", "current_")) else ""
+    own = (
+        f"'{plan['Node Type']}'" if str(plan.get("Relation Name")).startswith(("index_", "current_")) else ""
+    )
     return own + "".join(_scans(p) for p in plan.get("Plans", []))

@@ -84,7 +84,9 @@ class _Door:
         machine.policy.check(machine.ctx, action, "DocumentReference", None)
         facility = next((t for t in await self._store.tenants() if t.id == machine.client.facility), None)
         if facility is None:
-            raise NotAllowed("exchange.no-facility", "Máy kết nối này không thuộc cơ sở nào ở trục liên thông.")
+            raise NotAllowed(
+                "exchange.no-facility", "Máy kết nối này không thuộc cơ sở nào ở trục liên thông."
+            )
         repo = self._store.repo(replace(machine.ctx, reader=None), SystemPolicy())
         return Caller(repo, facility)
 
@@ -93,7 +95,9 @@ class _Door:
         raw = await request.body()
         signer, tsa = await self._seal(caller.repo)
         received = await receive(caller.repo, caller.facility, raw, signer=signer, tsa=tsa)
-        return _answer({"response": received.response, "receipt": received.receipt, "duplicate": received.duplicate})
+        return _answer(
+            {"response": received.response, "receipt": received.receipt, "duplicate": received.duplicate}
+        )
 
     async def find(self, request: Request) -> Response:
         caller = await self._caller(request, Action.SEARCH)
@@ -104,11 +108,15 @@ class _Door:
         identifiers = [v for k, v in pairs if k == "patient.identifier"]
         if len(identifiers) != 1:
             raise InvalidInput(
-                "exchange.need-patient", "Phải hỏi theo đúng một patient.identifier.", expression="patient.identifier"
+                "exchange.need-patient",
+                "Phải hỏi theo đúng một patient.identifier.",
+                expression="patient.identifier",
             )
         filters = [(k, v) for k, v in pairs if k in ("type", "date", "identifier")]
         return _answer(
-            await find(caller.repo, caller.facility, identifiers[0], _requester(request, caller.facility), filters)
+            await find(
+                caller.repo, caller.facility, identifiers[0], _requester(request, caller.facility), filters
+            )
         )
 
     async def retrieve(self, request: Request) -> Response:

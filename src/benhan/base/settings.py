@@ -22,28 +22,37 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BENHAN_", extra="forbid", frozen=True)
 
-    home: Path = Field(Path("var"), description="Folder of this installation: keys, blobs, embedded database.")
+    home: Path = Field(
+        Path("var"), description="Folder of this installation: keys, blobs, embedded database."
+    )
     role: Literal["facility", "hub"] = Field("facility", description="Part this installation plays.")
     database_url: str | None = Field(
         None, description="Administrative URL of a PostgreSQL server (>= 15); unset: the embedded server."
     )
     database_name: str = Field("benhan", description="Database used on the embedded server.")
     embedded_dir: Path | None = Field(
-        None, description="Data folder of the embedded server; unset: home/postgres. May be shared by installations."
+        None,
+        description="Data folder of the embedded server; unset: home/postgres. May be shared by installations.",
     )
     host: str = Field("127.0.0.1", description="Address for pages and FHIR.")
     port: int = Field(8080, ge=0, le=65535, description="Port for pages and FHIR.")
     machine_port: int | None = Field(
         None, ge=1, le=65535, description="Port of the mutual-TLS door for machines; unset: no such door."
     )
-    tls_cert: Path | None = Field(None, description="Certificate (PEM) of this node; needed unless host is localhost.")
+    tls_cert: Path | None = Field(
+        None, description="Certificate (PEM) of this node; needed unless host is localhost."
+    )
     tls_key: Path | None = Field(None, description="Private key (PEM) of tls_cert.")
-    tls_ca: Path | None = Field(None, description="CA certificates (PEM) that machines of this network chain to.")
+    tls_ca: Path | None = Field(
+        None, description="CA certificates (PEM) that machines of this network chain to."
+    )
     public_url: str | None = Field(None, description="Base URL under which others reach this node.")
     hub_url: str | None = Field(None, description="Base URL of the hub's machine door; facility nodes only.")
     bhyt_url: str | None = Field(None, description="Base URL of the BHYT portal (or the simulator).")
     bhyt_username: str | None = Field(None, description="Account at the BHYT portal.")
-    tsa_url: str | None = Field(None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA.")
+    tsa_url: str | None = Field(
+        None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA."
+    )
     blob_url: str | None = Field(None, description="Blob store (file:// or s3://); unset: home/blobs.")
     web_processes: int = Field(1, ge=1, le=64, description="Web worker processes.")
     pool_size: int = Field(8, ge=1, le=200, description="Database connections per process and role.")
@@ -53,8 +62,12 @@ class Settings(BaseSettings):
     draft_days: int = Field(30, ge=1, le=365, description="Days after which an untouched draft expires.")
     max_body_bytes: int = Field(20_000_000, ge=1000, description="Largest request body, bytes.")
     language: Literal["vi", "en"] = Field("vi", description="Language of the pages until a person chooses.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line.")
-    practice: bool = Field(False, description="True: demo and training node; pages show a ribbon, test PKI is allowed.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line."
+    )
+    practice: bool = Field(
+        False, description="True: demo and training node; pages show a ribbon, test PKI is allowed."
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -99,7 +112,9 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         except FileNotFoundError:
             raise ConfigurationError("base.no-settings-file", f"Không có tệp cấu hình {source}.") from None
         except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError("base.bad-settings-file", f"Tệp cấu hình {source} sai cú pháp: {error}.") from None
+            raise ConfigurationError(
+                "base.bad-settings-file", f"Tệp cấu hình {source} sai cú pháp: {error}."
+            ) from None
     values.update(overrides)
     try:
         return Settings(**values)
@@ -113,4 +128,6 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
             )
             for fault in error.errors()
         ]
-        raise ConfigurationError("base.bad-setting", " ".join(i.text for i in issues), issues=issues) from None
+        raise ConfigurationError(
+            "base.bad-setting", " ".join(i.text for i in issues), issues=issues
+        ) from None

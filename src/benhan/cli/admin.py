@@ -99,7 +99,8 @@ def user_add(
     settings = settings_of(config)
 
     async def work() -> None:
-        unknown = [r for r in role if r not in roles()]
+        known = {r.code: r for r in roles()}
+        unknown = [r for r in role if r not in known]
         if unknown:
             raise InvalidInput(
                 "cli.no-such-role", f"Không có vai trò {', '.join(unknown)}. Xem `benhan user roles`."
@@ -112,7 +113,7 @@ def user_add(
             async with repo.transaction() as tx:
                 found = await tx.create(person)
                 account = await create_account(
-                    tx, username, password, f"Practitioner/{found.id}", name, kind=roles()[role[0]].kind
+                    tx, username, password, f"Practitioner/{found.id}", name, kind=known[role[0]].kind
                 )
                 for code in role:
                     await assign_role(tx, account.id, code, khoa=khoa)
@@ -124,8 +125,8 @@ def user_add(
 @user_app.command("roles")
 def user_roles() -> None:
     """Liệt kê các vai trò."""
-    for code, role in roles().items():
-        console.print(f"{code}\t{role.title}", markup=False)
+    for role in roles():
+        console.print(f"{role.code}\t{role.title}", markup=False)
 
 
 @cert_app.command("ca")

@@ -65,7 +65,9 @@ class DeadJob:
 @cache
 def retry_rules() -> tuple[tuple[int, ...], frozenset[int]]:
     """Waits in seconds, and error statuses that are final."""
-    data = yaml.safe_load(resources.files("benhan.jobs").joinpath("data/retry.yaml").read_text(encoding="utf-8"))
+    data = yaml.safe_load(
+        resources.files("benhan.jobs").joinpath("data/retry.yaml").read_text(encoding="utf-8")
+    )
     return tuple(data["waits_s"]), frozenset(data["final_statuses"])
 
 
@@ -181,7 +183,14 @@ class Jobs:
         if not isinstance(error, BenhanError):
             _log.exception("handler failed")
         async with self.store.system_repo(tenant).transaction() as tx:
-            values = (tenant, outbox_id, self.store.clock.now() + timedelta(microseconds=attempt), attempt, code, text)
+            values = (
+                tenant,
+                outbox_id,
+                self.store.clock.now() + timedelta(microseconds=attempt),
+                attempt,
+                code,
+                text,
+            )
             await tx.open_connection.execute(_FAILED, values)
 
 

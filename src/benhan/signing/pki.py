@@ -66,9 +66,7 @@ def issue(
     if not isinstance(ca_key, rsa.RSAPrivateKey):
         raise RuntimeError("the test CA has an RSA key")
     key = _new_key()
-    made = _certificate(
-        _name(_marked(common_name), serial), ca.subject, key, ca_key, kind, clock, issuer=ca
-    )
+    made = _certificate(_name(_marked(common_name), serial), ca.subject, key, ca_key, kind, clock, issuer=ca)
     return Issued(made.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 

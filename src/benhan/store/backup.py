@@ -69,7 +69,9 @@ async def new_epoch(settings: Settings) -> int:
     database = await server.prepare(settings)
     try:
         async with await psycopg.AsyncConnection.connect(database.admin, autocommit=True) as admin:
-            row = await (await admin.execute("update installation set epoch = epoch + 1 returning epoch")).fetchone()
+            row = await (
+                await admin.execute("update installation set epoch = epoch + 1 returning epoch")
+            ).fetchone()
     finally:
         await server.release(database)
     return int(row[0]) if row else 0
@@ -136,7 +138,9 @@ def _run(program: str, dsn: str, *arguments: str) -> None:
     parts = conninfo_to_dict(dsn)
     password = str(parts.pop("password", "") or "")
     name = parts.pop("dbname", "postgres")
-    connection = [f"--{'username' if k == 'user' else k}={v}" for k, v in parts.items() if k in ("host", "port", "user")]
+    connection = [
+        f"--{'username' if k == 'user' else k}={v}" for k, v in parts.items() if k in ("host", "port", "user")
+    ]
     result = subprocess.run(  # noqa: S603 - a program of the wheel with our arguments
         [str(Cluster(Path(".")).binary(program)), *connection, f"--dbname={name}", *arguments],
         env={**os.environ, "PGPASSWORD": password},

@@ -51,10 +51,14 @@ async def apply_bundle(repo: Repository, bundle: JsonObject) -> JsonObject:
     """
     kind = bundle.get("type")
     if bundle.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
-        raise InvalidInput("store.bundle-type", "Bundle phải có kiểu transaction hoặc batch.", expression="Bundle.type")
+        raise InvalidInput(
+            "store.bundle-type", "Bundle phải có kiểu transaction hoặc batch.", expression="Bundle.type"
+        )
     given = bundle.get("entry") or []
     if len(given) > _MAX_ENTRIES:
-        raise InvalidInput("store.bundle-too-many", f"Bundle có hơn {_MAX_ENTRIES} mục.", expression="Bundle.entry")
+        raise InvalidInput(
+            "store.bundle-too-many", f"Bundle có hơn {_MAX_ENTRIES} mục.", expression="Bundle.entry"
+        )
     if kind == "batch":
         answers = [await _alone(repo, n, entry) for n, entry in enumerate(given)]
     else:
@@ -80,7 +84,9 @@ async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObje
         ordered = sorted(entries, key=lambda e: _ORDER[e.method])
         for entry in (e for e in ordered if e.method == "DELETE"):
             answers[entry.index] = await _one(tx, entry)
-        writes = [e for e in ordered if e.method in ("POST", "PUT") and e.found is None and e.if_match is None]
+        writes = [
+            e for e in ordered if e.method in ("POST", "PUT") and e.found is None and e.if_match is None
+        ]
         careful = [e for e in ordered if e.method in ("POST", "PUT") and e not in writes]
         changes = []
         for entry in writes:
@@ -116,7 +122,9 @@ async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
             patient = entry.id
         target = f"{entry.type}/{entry.id}"
         if target in targets:
-            raise InvalidInput("store.bundle-twice", "Một tài liệu xuất hiện hai lần trong Bundle.", expression=_at(entry))
+            raise InvalidInput(
+                "store.bundle-twice", "Một tài liệu xuất hiện hai lần trong Bundle.", expression=_at(entry)
+            )
         targets.add(target)
         if entry.full_url:
             known[entry.full_url] = target
@@ -144,13 +152,17 @@ async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
         if text in known:
             reference.element["reference"] = known[text]
         elif text.startswith(("urn:uuid:", "urn:oid:")):
-            raise InvalidInput("store.bundle-reference", "Tham chiếu không có trong Bundle.", expression=reference.path)
+            raise InvalidInput(
+                "store.bundle-reference", "Tham chiếu không có trong Bundle.", expression=reference.path
+            )
         elif "?" in text and text.partition("?")[0] in RESOURCE_TYPES:
             kind, _, query = text.partition("?")
             found = await tx.only_match(kind, query)
             if found is None:
                 raise InvalidInput(
-                    "store.bundle-reference", "Tham chiếu có điều kiện không tìm thấy gì.", expression=reference.path
+                    "store.bundle-reference",
+                    "Tham chiếu có điều kiện không tìm thấy gì.",
+                    expression=reference.path,
                 )
             reference.element["reference"] = found.reference
 
@@ -163,7 +175,9 @@ async def _one(tx: Repository, entry: _Entry) -> JsonObject:
         return _written(await tx.create(resource, if_none_exist=entry.if_none_exist))
     if entry.method == "PUT":
         if entry.id is None:
-            return _written(await tx.conditional_update(entry.type, entry.query, resource, if_match=entry.if_match))
+            return _written(
+                await tx.conditional_update(entry.type, entry.query, resource, if_match=entry.if_match)
+            )
         return _written(await tx.update({**resource, "id": entry.id}, if_match=entry.if_match))
     if entry.method == "DELETE":
         if entry.id is None:
@@ -189,7 +203,10 @@ async def _get(tx: Repository, entry: _Entry) -> JsonObject:
         stored = await tx.vread(entry.type, entry.id, entry.version)
     else:
         stored = await tx.read(entry.type, entry.id)
-    return {"resource": stored.data, "response": {"status": "200", "etag": stored.etag, "lastModified": instant(stored.at)}}
+    return {
+        "resource": stored.data,
+        "response": {"status": "200", "etag": stored.etag, "lastModified": instant(stored.at)},
+    }
 
 
 def _written(stored: Stored, status: str = "") -> JsonObject:
@@ -208,23 +225,37 @@ def _read(index: int, given: Any) -> _Entry:
     request = given.get("request") if isinstance(given, dict) else None
     where = f"Bundle.entry[{index}]"
     if not isinstance(request, dict) or request.get("method") not in _ORDER:
-        raise InvalidInput("store.bundle-request", "Mục thiếu request hoặc phương thức không hỗ trợ.", expression=where)
+        raise InvalidInput(
+            "store.bundle-request", "Mục thiếu request hoặc phương thức không hỗ trợ.", expression=where
+        )
     path, _, query = str(request.get("url") or "").partition("?")
     parts = [unquote(p) for p in path.strip("/").split("/")]
     method, resource = request["method"], given.get("resource")
     if not parts or parts[0] not in RESOURCE_TYPES or len(parts) not in (1, 2, 4):
-        raise InvalidInput("store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url")
-    if method in ("POST", "PUT") and (not isinstance(resource, dict) or resource.get("resourceType") != parts[0]):
-        raise InvalidInput("store.bundle-resource", "Tài liệu của mục không khớp địa chỉ.", expression=f"{where}.resource")
+        raise InvalidInput(
+            "store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url"
+        )
+    if method in ("POST", "PUT") and (
+        not isinstance(resource, dict) or resource.get("resourceType") != parts[0]
+    ):
+        raise InvalidInput(
+            "store.bundle-resource", "Tài liệu của mục không khớp địa chỉ.", expression=f"{where}.resource"
+        )
     version = int(parts[3]) if len(parts) == 4 and parts[2] == "_history" and parts[3].isdigit() else None
     if len(parts) == 4 and version is None:
-        raise InvalidInput("store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url")
+        raise InvalidInput(
+            "store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url"
+        )
     matched = _ETAG.fullmatch(str(request.get("ifMatch") or ""))
     resource_id = parts[1] if len(parts) > 1 else None
     if method == "PUT" and resource_id is None and not query:
-        raise InvalidInput("store.bundle-url", "PUT cần mã hoặc điều kiện.", expression=f"{where}.request.url")
+        raise InvalidInput(
+            "store.bundle-url", "PUT cần mã hoặc điều kiện.", expression=f"{where}.request.url"
+        )
     if method == "PUT" and resource_id is not None and (resource or {}).get("id") not in (None, resource_id):
-        raise InvalidInput("store.id-mismatch", "Mã trong tài liệu không khớp địa chỉ.", expression=f"{where}.resource.id")
+        raise InvalidInput(
+            "store.id-mismatch", "Mã trong tài liệu không khớp địa chỉ.", expression=f"{where}.resource.id"
+        )
     if method == "POST":
         resource = {k: v for k, v in (resource or {}).items() if k != "id"}
     return _Entry(

@@ -46,7 +46,9 @@ def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
     except (InvalidTag, ValueError):
-        raise SealBroken("store.seal-broken", "Dữ liệu niêm phong không mở được: khóa sai hoặc dữ liệu bị sửa.") from None
+        raise SealBroken(
+            "store.seal-broken", "Dữ liệu niêm phong không mở được: khóa sai hoặc dữ liệu bị sửa."
+        ) from None
 
 
 @cache
@@ -58,7 +60,10 @@ def _dictionary(number: int) -> zstandard.ZstdCompressionDict:
 @cache
 def _compressor(number: int) -> zstandard.ZstdCompressor:
     return zstandard.ZstdCompressor(
-        level=_LEVEL, dict_data=_dictionary(number) if number else None, write_checksum=False, write_dict_id=False
+        level=_LEVEL,
+        dict_data=_dictionary(number) if number else None,
+        write_checksum=False,
+        write_dict_id=False,
     )
 
 

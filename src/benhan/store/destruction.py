@@ -45,7 +45,9 @@ async def destroy_record(repo: Repository, scopes: Sequence[str], reason: str) -
             await connection.execute(_DROP_CURRENT, (ctx.tenant, rids))
             await connection.execute(_DROP_KEYS, (ctx.tenant, list(scopes)))
             detail = {"reason": reason, "scopes": list(scopes), "resources": len(rows)}
-            entry = AuditEntry(ctx, store.clock.now(), "destroy", scopes[0] if scopes else None, None, None, "0", detail)
+            entry = AuditEntry(
+                ctx, store.clock.now(), "destroy", scopes[0] if scopes else None, None, None, "0", detail
+            )
             await connection.execute(INSERT, columns(ctx.tenant, [entry]))
     except psycopg.Error as error:
         raise translate(error) from error

@@ -18,8 +18,33 @@ _DATA = Path(__file__).parent / "data"
 _SIZE = 48_000
 _SAMPLES = 4000
 _PLACEHOLDER = re.compile(r"\$([a-z_]+\d?)")
-_FAMILY = ("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Phan", "Vũ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô", "Dương", "Lý")
-_GIVEN = ("Văn An", "Thị Bình", "Minh Châu", "Quốc Dũng", "Thị Hà", "Hữu Khánh", "Ngọc Lan", "Đức Mạnh", "Thu Nga")
+_FAMILY = (
+    "Nguyễn",
+    "Trần",
+    "Lê",
+    "Phạm",
+    "Hoàng",
+    "Phan",
+    "Vũ",
+    "Đặng",
+    "Bùi",
+    "Đỗ",
+    "Hồ",
+    "Ngô",
+    "Dương",
+    "Lý",
+)
+_GIVEN = (
+    "Văn An",
+    "Thị Bình",
+    "Minh Châu",
+    "Quốc Dũng",
+    "Thị Hà",
+    "Hữu Khánh",
+    "Ngọc Lan",
+    "Đức Mạnh",
+    "Thu Nga",
+)
 _LABS = (
     ("718-7", "Hemoglobin", "g/L"),
     ("6690-2", "Bạch cầu", "10*9/L"),

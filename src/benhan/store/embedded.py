@@ -163,7 +163,9 @@ class Cluster:
             text = output.read().decode("utf-8", "replace")
         if result.returncode != 0:
             raise ConfigurationError(
-                "store.server-program", f"Chương trình {name} của PostgreSQL báo lỗi.", diagnostics=text[-2000:]
+                "store.server-program",
+                f"Chương trình {name} của PostgreSQL báo lỗi.",
+                diagnostics=text[-2000:],
             )
         return text
 
@@ -295,5 +297,7 @@ def _make_traversable(path: Path) -> None:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
+    ) as file:
         file.write(text)

@@ -37,7 +37,13 @@ async def read_feed(store: Store, tenant: UUID, cursor: FeedCursor | None, limit
     async with store.system_repo(tenant).transaction() as tx:
         connection = tx.open_connection
         epoch_row = await (await connection.execute(_EPOCH)).fetchone()
-        values = {"tenant": tenant, "epoch": start.epoch, "tx": str(start.tx), "seq": start.seq, "limit": limit}
+        values = {
+            "tenant": tenant,
+            "epoch": start.epoch,
+            "tx": str(start.tx),
+            "seq": start.seq,
+            "limit": limit,
+        }
         rows = await (await connection.execute(_PAGE.encode(), values)).fetchall()
         items = [await _item(store, connection, tenant, row) for row in rows]
     changed = cursor is not None and epoch_row is not None and cursor.epoch not in (0, epoch_row[0])

@@ -12,7 +12,9 @@ _SEPARATOR = "\x1f"
 @lru_cache(maxsize=50_000)
 def key64(*parts: str) -> int:
     """Signed 64-bit hash of the parts (type, parameter, value …)."""
-    return int.from_bytes(blake2b(_SEPARATOR.join(parts).encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        blake2b(_SEPARATOR.join(parts).encode(), digest_size=8).digest(), "big", signed=True
+    )
 
 
 @lru_cache(maxsize=5_000)

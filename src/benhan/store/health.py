@@ -20,7 +20,13 @@ async def look(store: Store) -> list[Finding]:
     findings += [("warn", "Cơ sở dữ liệu", text) for text in store.database.warnings]
     held = await held_back_s(store)
     state = "warn" if held > LONG_TRANSACTION_S else "ok"
-    findings.append((state, "Giao dịch lâu nhất", f"{held:.0f} giây; quá {LONG_TRANSACTION_S:.0f} giây thì liên thông bị chậm"))
+    findings.append(
+        (
+            state,
+            "Giao dịch lâu nhất",
+            f"{held:.0f} giây; quá {LONG_TRANSACTION_S:.0f} giây thì liên thông bị chậm",
+        )
+    )
     if await indexed_by(store) in ("", index_fingerprint()):
         findings.append(("ok", "Chỉ mục", "khớp với bản này"))
     else:
@@ -28,7 +34,9 @@ async def look(store: Store) -> list[Finding]:
     for info in await store.tenants():
         waiting = await oldest_unsealed_s(store, info.id)
         if waiting > UNSEALED_ALARM_S:
-            findings.append(("warn", f"Nhật ký truy cập {info.code}", f"phần đuôi chưa niêm phong đã {waiting:.0f} giây"))
+            findings.append(
+                ("warn", f"Nhật ký truy cập {info.code}", f"phần đuôi chưa niêm phong đã {waiting:.0f} giây")
+            )
     return findings
 
 

@@ -51,7 +51,11 @@ def rows_of(resource: JsonObject) -> IndexRows:
     rows = IndexRows()
     resource_type = resource["resourceType"]
     for value in extract(resource):
-        if value.group is not None or value.param.startswith("combo-") or value.param in ("_id", "_lastUpdated"):
+        if (
+            value.group is not None
+            or value.param.startswith("combo-")
+            or value.param in ("_id", "_lastUpdated")
+        ):
             continue
         _add(rows, resource_type, value)
         rows.present.add(param32(value.param))

@@ -92,10 +92,14 @@ class KeyRing:
         self._tenants: dict[UUID, bytes] = {}
         self._unwrap = lru_cache(maxsize=20_000)(self._unwrap_record)
 
-    async def create_tenant_key(self, connection: psycopg.AsyncConnection[Any], tenant: UUID, at: datetime) -> None:
+    async def create_tenant_key(
+        self, connection: psycopg.AsyncConnection[Any], tenant: UUID, at: datetime
+    ) -> None:
         """Give a new tenant its key."""
         key_id, key = uuid4(), os.urandom(32)
-        await connection.execute(_NEW_TENANT_KEY, (tenant, key_id, self._wrapper.wrap(key, _tenant_aad(tenant, key_id)), at))
+        await connection.execute(
+            _NEW_TENANT_KEY, (tenant, key_id, self._wrapper.wrap(key, _tenant_aad(tenant, key_id)), at)
+        )
 
     async def tenant_key(self, connection: psycopg.AsyncConnection[Any], tenant: UUID) -> bytes:
         """The tenant's key; the connection has the tenant set. Raises: ``ConfigurationError`` (store.no-tenant-key)."""
@@ -109,13 +113,18 @@ class KeyRing:
             key = self._wrapper.unwrap(row[0], _tenant_aad(tenant, row[1]))
         except SealBroken as error:
             raise ConfigurationError(
-                "store.wrong-master-key", "Khóa chủ của cài đặt không mở được khóa của cơ sở: tệp khóa không đúng."
+                "store.wrong-master-key",
+                "Khóa chủ của cài đặt không mở được khóa của cơ sở: tệp khóa không đúng.",
             ) from error
         self._tenants[tenant] = key
         return key
 
     async def for_scopes(
-        self, connection: psycopg.AsyncConnection[Any], tenant: UUID, scopes: Iterable[str], fresh: Iterable[str] = ()
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        tenant: UUID,
+        scopes: Iterable[str],
+        fresh: Iterable[str] = (),
     ) -> dict[str, RecordKey]:
         """A key for each scope: the one there is, else a new one. ``fresh`` scopes are known to have none yet."""
         tenant_key = await self.tenant_key(connection, tenant)
@@ -123,7 +132,9 @@ class KeyRing:
         wanted = [s for s in set(scopes) if s not in new]
         keys: dict[str, RecordKey] = {}
         if wanted:
-            for scope, key_id, wrapped in await (await connection.execute(_SCOPES, (tenant, wanted))).fetchall():
+            for scope, key_id, wrapped in await (
+                await connection.execute(_SCOPES, (tenant, wanted))
+            ).fetchall():
                 keys[scope] = RecordKey(key_id, scope, self.open(tenant, key_id, wrapped), wrapped, new=False)
         for scope in {*wanted, *new} - keys.keys():
             key_id, key = uuid4(), os.urandom(32)

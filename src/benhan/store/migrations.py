@@ -21,8 +21,8 @@ from benhan.base.errors import ConfigurationError
 _NAME = re.compile(r"(\d{4})_(pre|post)_([a-z0-9_]+)\.sql")
 _LOCK_KEY = 7_215_301_155  # any constant; one migration at a time in a database
 _CREATE = (
-    "create table if not exists migration (number integer primary key, name text collate \"C\" not null, "
-    "sha256 text collate \"C\" not null, at timestamptz not null default now())"
+    'create table if not exists migration (number integer primary key, name text collate "C" not null, '
+    'sha256 text collate "C" not null, at timestamptz not null default now())'
 )
 
 
@@ -54,7 +54,8 @@ def discover(package: Path | None = None) -> list[Migration]:
         number = int(match[1])
         if number in found:
             raise ConfigurationError(
-                "store.bad-migration", f"Số nâng cấp {number:04} dùng hai lần: {found[number].name}, {path.name}."
+                "store.bad-migration",
+                f"Số nâng cấp {number:04} dùng hai lần: {found[number].name}, {path.name}.",
             )
         found[number] = Migration(number, path.name, path.read_text(encoding="utf-8"))
     return [found[n] for n in sorted(found)]

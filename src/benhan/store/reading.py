@@ -16,9 +16,7 @@ from benhan.store.keys import KeyRing, log_aad
 from benhan.store.model import Stored
 
 #: Columns that ``stored_of`` reads, from ``log l`` left joined to ``record_key k``.
-COLUMNS = (
-    "l.type, l.id, l.version, l.at, l.author, l.action, l.custodian, l.key_id, l.dictionary, l.sha256, l.bytes, k.wrapped"
-)
+COLUMNS = "l.type, l.id, l.version, l.at, l.author, l.action, l.custodian, l.key_id, l.dictionary, l.sha256, l.bytes, k.wrapped"
 _JOINS = (
     "join log l on l.tenant = c.tenant and l.type = c.type and l.id = c.id and l.version = c.version "
     "left join record_key k on k.tenant = l.tenant and k.id = l.key_id"
@@ -63,7 +61,9 @@ class Destroyed(Deleted):
 def destroyed(resource_type: str, resource_id: str) -> Destroyed:
     """The error for a shredded record."""
     return Destroyed(
-        "store.destroyed", "Hồ sơ này đã được hủy theo quy định.", diagnostics=f"{resource_type}/{resource_id}"
+        "store.destroyed",
+        "Hồ sơ này đã được hủy theo quy định.",
+        diagnostics=f"{resource_type}/{resource_id}",
     )
 
 
@@ -71,14 +71,29 @@ async def stored_of(
     ring: KeyRing, connection: psycopg.AsyncConnection[Any], tenant: UUID, row: TupleRow
 ) -> Stored | None:
     """The version of one row; None when its key has been destroyed."""
-    resource_type, resource_id, version, at, author, action, custodian, key_id, dictionary, sha256, sealed, wrapped = row[:12]
+    (
+        resource_type,
+        resource_id,
+        version,
+        at,
+        author,
+        action,
+        custodian,
+        key_id,
+        dictionary,
+        sha256,
+        sealed,
+        wrapped,
+    ) = row[:12]
     raw = b""
     if key_id is not None:
         if wrapped is None:
             return None
         await ring.tenant_key(connection, tenant)
         key = ring.open(tenant, key_id, wrapped)
-        raw = decompress(unseal(key, bytes(sealed), log_aad(tenant, resource_type, resource_id, version)), dictionary)
+        raw = decompress(
+            unseal(key, bytes(sealed), log_aad(tenant, resource_type, resource_id, version)), dictionary
+        )
     return make(resource_type, resource_id, version, at, author, action, raw, bytes(sha256).hex(), custodian)
 
 

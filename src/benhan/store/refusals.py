@@ -19,7 +19,9 @@ def not_found(resource_type: str, resource_id: str) -> NotFound:
 
 def not_allowed(action: Action, resource_type: str) -> NotAllowed:
     """The error when a policy shows nothing of a type."""
-    return NotAllowed("store.not-allowed", "Không có quyền xem loại tài liệu này.", diagnostics=f"{action} {resource_type}")
+    return NotAllowed(
+        "store.not-allowed", "Không có quyền xem loại tài liệu này.", diagnostics=f"{action} {resource_type}"
+    )
 
 
 def unknown_type(resource_type: str) -> NotFound:

@@ -189,7 +189,12 @@ class Repository:
             return (await tx.write([await tx.prepare_update(raw, given, if_match, custodian)]))[0]
 
     async def conditional_update(
-        self, resource_type: str, query: SearchParams, resource: JsonObject | bytes, *, if_match: int | None = None
+        self,
+        resource_type: str,
+        query: SearchParams,
+        resource: JsonObject | bytes,
+        *,
+        if_match: int | None = None,
     ) -> Stored:
         """Update the one resource that ``query`` finds, create when there is none. Raises: ``ManyMatches``."""
         raw, given = _parsed(resource)
@@ -261,9 +266,15 @@ class Repository:
         """The current version without policy or audit; ``lock`` for a write that follows."""
         sql = reading.CURRENT_FOR_UPDATE if lock else reading.CURRENT
         row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
-        return None if row is None else await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
+        return (
+            None
+            if row is None
+            else await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
+        )
 
-    def note(self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None) -> None:
+    def note(
+        self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
+    ) -> None:
         """Note a read for the audit; it is durable before the transaction ends."""
         if self._tx is None:
             raise RuntimeError("store: this needs a repository inside transaction()")
@@ -319,7 +330,9 @@ class Repository:
         action = Action.CREATE if old is None or old.stored.deleted else Action.UPDATE
         return await self._change(action, raw, given, old, custodian)
 
-    async def prepare_delete(self, resource_type: str, resource_id: str, if_match: int | None) -> Change | None:
+    async def prepare_delete(
+        self, resource_type: str, resource_id: str, if_match: int | None
+    ) -> Change | None:
         """A deletion, allowed; None when it is deleted already."""
         self._ask(Action.DELETE, resource_type)
         old = await self.current(resource_type, resource_id, lock=True)
@@ -339,7 +352,12 @@ class Repository:
         )  # fmt: skip
 
     async def _change(
-        self, action: Action, raw: bytes | None, given: JsonObject, old: Current | None, custodian: UUID | None
+        self,
+        action: Action,
+        raw: bytes | None,
+        given: JsonObject,
+        old: Current | None,
+        custodian: UUID | None,
     ) -> Change:
         resource_type, resource_id = given["resourceType"], _checked_id(given["id"])
         at = self.clock.now()
@@ -375,11 +393,14 @@ class Repository:
         fresh = {f"{c.type}/{c.id}" for c in changes if c.version == 1} & scopes
         keys = await self.store.keys.for_scopes(connection, tenant, scopes, fresh)
         entries = [
-            AuditEntry(self.ctx, c.at, c.action, f"{c.type}/{c.id}", c.version, c.patient, "0", c.detail) for c in changes
+            AuditEntry(self.ctx, c.at, c.action, f"{c.type}/{c.id}", c.version, c.patient, "0", c.detail)
+            for c in changes
         ]
         await append(connection, tenant, changes, keys, entries, self.clock.now())
         return [
-            reading.make(c.type, c.id, c.version, c.at, c.author, str(c.action), c.raw, c.sha256.hex(), c.custodian)
+            reading.make(
+                c.type, c.id, c.version, c.at, c.author, str(c.action), c.raw, c.sha256.hex(), c.custodian
+            )
             for c in changes
         ]
 
@@ -408,7 +429,9 @@ def _type_of(given: JsonObject) -> str:
 def _checked_id(resource_id: Any) -> str:
     if not isinstance(resource_id, str) or not _ID.fullmatch(resource_id):
         raise InvalidInput(
-            "store.bad-id", "Mã tài liệu chỉ gồm chữ, số, dấu gạch ngang, dấu chấm; tối đa 64.", expression="id"
+            "store.bad-id",
+            "Mã tài liệu chỉ gồm chữ, số, dấu gạch ngang, dấu chấm; tối đa 64.",
+            expression="id",
         )
     return resource_id
 
@@ -417,6 +440,6 @@ def _check_version(old: Current | None, if_match: int | None) -> None:
     if if_match is None:
         return
     if old is None or old.stored.version != if_match:
-        raise StaleVersion("store.stale-version", "Tài liệu đã được người khác sửa; hãy tải lại rồi sửa tiếp.")
-
-
+        raise StaleVersion(
+            "store.stale-version", "Tài liệu đã được người khác sửa; hãy tải lại rồi sửa tiếp."
+        )

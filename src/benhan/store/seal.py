@@ -26,7 +26,8 @@ _ORDERED = (
     "and (epoch, tx, seq) > (%(epoch)s::integer, %(tx)s::text::xid8, %(seq)s::bigint) "
 )
 _SETTLED = (
-    _ORDERED + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "  # noqa: S608
+    _ORDERED  # noqa: S608
+    + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "
     "order by audit.epoch, audit.tx, audit.seq limit %(limit)s"
 )
 _UP_TO = (
@@ -38,9 +39,7 @@ _LAST = (
     "select size, root, frontier, last_epoch, last_tx::text, last_seq, at from audit_seal where tenant = %s "
     "order by size desc limit 1"
 )
-_ALL = (
-    "select size, root, frontier, last_epoch, last_tx::text, last_seq, at from audit_seal where tenant = %s order by size"
-)
+_ALL = "select size, root, frontier, last_epoch, last_tx::text, last_seq, at from audit_seal where tenant = %s order by size"
 _PUT = (
     "insert into audit_seal (tenant, size, root, frontier, last_epoch, last_tx, last_seq, at) "
     "values (%s, %s, %s, %s, %s, %s::text::xid8, %s, %s)"
@@ -119,7 +118,14 @@ async def oldest_unsealed_s(store: Store, tenant: UUID) -> float:
 async def _page(
     connection: Any, sql: str, tenant: UUID, place: tuple[int, str, int], more: dict[str, Any] | None = None
 ) -> list[Any]:
-    values = {"tenant": tenant, "epoch": place[0], "tx": place[1], "seq": place[2], "limit": _PAGE, **(more or {})}
+    values = {
+        "tenant": tenant,
+        "epoch": place[0],
+        "tx": place[1],
+        "seq": place[2],
+        "limit": _PAGE,
+        **(more or {}),
+    }
     rows: list[Any] = await (await connection.execute(sql.encode(), values)).fetchall()
     return rows
 

@@ -124,13 +124,19 @@ async def prepare_empty(settings: Settings) -> str:
     async with await _connect_admin(dsn, cluster) as admin:
         row = await (await admin.execute("select to_regclass('public.migration')")).fetchone()
     if row is not None and row[0] is not None:
-        raise InvalidInput("store.restore-not-empty", f"Cơ sở dữ liệu {name} đã có dữ liệu; chỉ khôi phục vào chỗ trống.")
+        raise InvalidInput(
+            "store.restore-not-empty", f"Cơ sở dữ liệu {name} đã có dữ liệu; chỉ khôi phục vào chỗ trống."
+        )
     return dsn
 
 
 def _address(settings: Settings, cluster: Cluster | None) -> tuple[dict[str, Any], str]:
     if cluster is not None:
-        base: dict[str, Any] = {"host": str(cluster.socket_dir), "user": "postgres", "password": cluster.password}
+        base: dict[str, Any] = {
+            "host": str(cluster.socket_dir),
+            "user": "postgres",
+            "password": cluster.password,
+        }
         name = settings.database_name
     else:
         base = dict(conninfo_to_dict(settings.database_url or ""))
@@ -144,7 +150,9 @@ async def _connect_admin(dsn: str, cluster: Cluster | None) -> psycopg.AsyncConn
     """Connect; a server found running may have been dying, so a second start is tried."""
     for attempt in range(50):
         try:
-            return await psycopg.AsyncConnection.connect(dsn, autocommit=True, application_name="benhan-admin")
+            return await psycopg.AsyncConnection.connect(
+                dsn, autocommit=True, application_name="benhan-admin"
+            )
         except psycopg.OperationalError as error:
             if cluster is None or attempt == 49:
                 raise ConfigurationError(
@@ -171,7 +179,10 @@ def _secrets(path: Path) -> dict[str, tuple[str, str]]:
         text = file.read()
         if not text:
             suffix = secrets.token_hex(4)
-            known = {r: {"login": f"benhan_{r}_{suffix}", "password": secrets.token_urlsafe(24)} for r in LOGIN_ROLES}
+            known = {
+                r: {"login": f"benhan_{r}_{suffix}", "password": secrets.token_urlsafe(24)}
+                for r in LOGIN_ROLES
+            }
             text = json.dumps(known, indent=1)
             file.write(text)
             file.flush()
@@ -189,12 +200,16 @@ async def _provision(
         if version < 150000:
             raise ConfigurationError("store.server-version", "Cần PostgreSQL 15 trở lên.")
         await admin.execute(_ROLES_SQL)
-        rows = await (await admin.execute("select rolname from pg_roles where rolname like 'benhan_%'")).fetchall()
+        rows = await (
+            await admin.execute("select rolname from pg_roles where rolname like 'benhan_%'")
+        ).fetchall()
         known = {r[0] for r in rows}
         for role, (login, password) in logins.items():
             if login not in known:
                 await _create_login(admin, role, login, password)
-        found = await (await admin.execute("select 1 from pg_database where datname = %s", (name,))).fetchone()
+        found = await (
+            await admin.execute("select 1 from pg_database where datname = %s", (name,))
+        ).fetchone()
         if found is None:
             await admin.execute(
                 sql.SQL(
@@ -207,11 +222,15 @@ async def _provision(
 
 async def _create_login(admin: psycopg.AsyncConnection[Any], role: str, login: str, password: str) -> None:
     await admin.execute(
-        sql.SQL("create role {} login nosuperuser nobypassrls nocreatedb nocreaterole password {} in role {}").format(
-            sql.Identifier(login), sql.Literal(password), sql.Identifier(f"benhan_{role}")
-        )
+        sql.SQL(
+            "create role {} login nosuperuser nobypassrls nocreatedb nocreaterole password {} in role {}"
+        ).format(sql.Identifier(login), sql.Literal(password), sql.Identifier(f"benhan_{role}"))
     )
-    for setting, value in (("timezone", "UTC"), ("jit", "off"), ("idle_in_transaction_session_timeout", "600s")):
+    for setting, value in (
+        ("timezone", "UTC"),
+        ("jit", "off"),
+        ("idle_in_transaction_session_timeout", "600s"),
+    ):
         await admin.execute(
             sql.SQL("alter role {} set {} = {}").format(
                 sql.Identifier(login), sql.Identifier(setting), sql.Literal(value)
@@ -262,7 +281,11 @@ def check_role(facts: tuple[Any, ...]) -> None:
 def check_durability(facts: tuple[Any, ...], *, own: bool) -> list[str]:
     """Warnings; raises ``ConfigurationError`` (store.not-durable, store.no-checksums)."""
     synchronous_commit, fsync, full_page_writes, checksums = facts
-    if synchronous_commit not in ("on", "remote_write", "remote_apply") or fsync != "on" or full_page_writes != "on":
+    if (
+        synchronous_commit not in ("on", "remote_write", "remote_apply")
+        or fsync != "on"
+        or full_page_writes != "on"
+    ):
         raise ConfigurationError(
             "store.not-durable",
             "Máy chủ cơ sở dữ liệu phải bật synchronous_commit, fsync và full_page_writes.",

@@ -125,7 +125,8 @@ class Store:
                     (tenant, kind, code, name, now),
                 )
                 await tx.connection.execute(
-                    "insert into tenant_code (tenant, code, valid_from) values (%s, %s, %s)", (tenant, code, now)
+                    "insert into tenant_code (tenant, code, valid_from) values (%s, %s, %s)",
+                    (tenant, code, now),
                 )
                 await self.keys.create_tenant_key(tx.connection, tenant, now)
         except Conflict:
@@ -142,7 +143,9 @@ class Store:
             await tx.connection.execute(
                 "insert into tenant_code (tenant, code, valid_from) values (%s, %s, %s)", (tenant, code, now)
             )
-            await tx.connection.execute("update tenant set code = %s, name = %s where id = %s", (code, name, tenant))
+            await tx.connection.execute(
+                "update tenant set code = %s, name = %s where id = %s", (code, name, tenant)
+            )
 
     async def tenant_by_code(self, code: str) -> TenantInfo | None:
         """The tenant with this code, now or in the past."""
@@ -183,5 +186,3 @@ class Store:
             first = int(row[0]) if row else 0
             self._rids = list(range(first + _RID_BLOCK - 1, first - 1, -1))
         return self._rids.pop()
-
-

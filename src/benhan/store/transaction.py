@@ -93,12 +93,16 @@ def translate(error: psycopg.Error) -> BenhanError:
     state = error.sqlstate or ""
     if isinstance(error, pg_errors.UniqueViolation):
         return Conflict("store.conflict", "Dữ liệu này vừa được người khác ghi.", diagnostics=state)
-    if isinstance(error, pg_errors.SerializationFailure | pg_errors.DeadlockDetected | pg_errors.LockNotAvailable):
+    if isinstance(
+        error, pg_errors.SerializationFailure | pg_errors.DeadlockDetected | pg_errors.LockNotAvailable
+    ):
         return Conflict("store.busy", "Nhiều người cùng ghi một chỗ; hãy thử lại.", diagnostics=state)
     if isinstance(error, pg_errors.InsufficientPrivilege):
         return NotAllowed("store.isolation", "Cơ sở dữ liệu không cho phép việc này.", diagnostics=state)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         _log.error("database unavailable: %s %s", type(error).__name__, state)
-        return StoreUnavailable("store.unavailable", "Cơ sở dữ liệu không trả lời; dữ liệu chưa được ghi.", diagnostics=state)
+        return StoreUnavailable(
+            "store.unavailable", "Cơ sở dữ liệu không trả lời; dữ liệu chưa được ghi.", diagnostics=state
+        )
     _log.error("database error %s %s", type(error).__name__, state)
     return BenhanError("store.database", "Cơ sở dữ liệu báo lỗi; dữ liệu chưa được ghi.", diagnostics=state)

@@ -153,27 +153,75 @@ def _log_columns(params: Params, tenant: UUID, changes: Sequence[Change], keys: 
 def _key_columns(params: Params, parts: list[str], new: Sequence[RecordKey]) -> None:
     if new:
         parts.append(_KEYS)
-        params.update(k_id=[k.id for k in new], k_scope=[k.scope for k in new], k_wrapped=[k.wrapped for k in new])
+        params.update(
+            k_id=[k.id for k in new], k_scope=[k.scope for k in new], k_wrapped=[k.wrapped for k in new]
+        )
 
 
 def add_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
     """Arrays and statement parts that insert index rows of ``(rid, rows)``."""
     listed = list(rows)
     _arrays(params, parts, _EQUAL, ("e_key", "e_system"), "e_rid", [(r, sorted(i.equal)) for r, i in listed])
-    _arrays(params, parts, _STRING, ("s_key", "s_exact", "s_folded"), "s_rid", [(r, sorted(i.string)) for r, i in listed])
-    _arrays(params, parts, _TRIGRAM, ("t_key",), "t_rid", [(r, [(k,) for k in sorted(i.trigram)]) for r, i in listed])
-    _arrays(params, parts, _DATE, ("d_key", "d_low", "d_high"), "d_rid", [(r, sorted(i.date)) for r, i in listed])
-    _arrays(params, parts, _NUMBER, ("n_key", "n_low", "n_high"), "n_rid", [(r, sorted(i.number)) for r, i in listed])
+    _arrays(
+        params,
+        parts,
+        _STRING,
+        ("s_key", "s_exact", "s_folded"),
+        "s_rid",
+        [(r, sorted(i.string)) for r, i in listed],
+    )
+    _arrays(
+        params,
+        parts,
+        _TRIGRAM,
+        ("t_key",),
+        "t_rid",
+        [(r, [(k,) for k in sorted(i.trigram)]) for r, i in listed],
+    )
+    _arrays(
+        params, parts, _DATE, ("d_key", "d_low", "d_high"), "d_rid", [(r, sorted(i.date)) for r, i in listed]
+    )
+    _arrays(
+        params,
+        parts,
+        _NUMBER,
+        ("n_key", "n_low", "n_high"),
+        "n_rid",
+        [(r, sorted(i.number)) for r, i in listed],
+    )
 
 
 def drop_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
     """Arrays and statement parts that delete index rows of ``(rid, rows)``."""
     listed = list(rows)
     _arrays(params, parts, _DROP_EQUAL, ("xe_key", "xe_system"), "xe_rid", [(r, i.equal) for r, i in listed])
-    _arrays(params, parts, _DROP_STRING, ("xs_key", "xs_exact", "xs_folded"), "xs_rid", [(r, i.string) for r, i in listed])
-    _arrays(params, parts, _DROP_TRIGRAM, ("xt_key",), "xt_rid", [(r, [(k,) for k in i.trigram]) for r, i in listed])
-    _arrays(params, parts, _DROP_DATE, ("xd_key", "xd_low", "xd_high"), "xd_rid", [(r, i.date) for r, i in listed])
-    _arrays(params, parts, _DROP_NUMBER, ("xn_key", "xn_low", "xn_high"), "xn_rid", [(r, i.number) for r, i in listed])
+    _arrays(
+        params,
+        parts,
+        _DROP_STRING,
+        ("xs_key", "xs_exact", "xs_folded"),
+        "xs_rid",
+        [(r, i.string) for r, i in listed],
+    )
+    _arrays(
+        params,
+        parts,
+        _DROP_TRIGRAM,
+        ("xt_key",),
+        "xt_rid",
+        [(r, [(k,) for k in i.trigram]) for r, i in listed],
+    )
+    _arrays(
+        params, parts, _DROP_DATE, ("xd_key", "xd_low", "xd_high"), "xd_rid", [(r, i.date) for r, i in listed]
+    )
+    _arrays(
+        params,
+        parts,
+        _DROP_NUMBER,
+        ("xn_key", "xn_low", "xn_high"),
+        "xn_rid",
+        [(r, i.number) for r, i in listed],
+    )
 
 
 def _arrays(

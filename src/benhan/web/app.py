@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ from benhan.web import (
     stay,
     vitals,
 )
+
+log = logging.getLogger("benhan.web")
 
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -145,10 +148,15 @@ class NodeApp:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        async with self.opened() as app:
-            self.app = app
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
+        try:
+            async with self.opened() as app:
+                self.app = app
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("start-up failed")
+            await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+            raise
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -128,7 +128,8 @@ async def _one(repo: Repository, person: Invented, doctor: Staff, rng: random.Ra
                 valid_from=person.card_from,
                 valid_to=person.card_to,
                 percent=80,
-                ma_doituong="1.1", registered_at=FACILITY_A,
+                ma_doituong="1.1",
+                registered_at=FACILITY_A,
             ),
         )
         await records.record_vitals(

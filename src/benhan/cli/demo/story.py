@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benhan import records
+from benhan.base.clock import SYSTEM_CLOCK, local_date
 from benhan.base.errors import BenhanError
 from benhan.base.json_door import dumps
 from benhan.cli import node
 from benhan.cli.common import console, open_store, operator_repo, progress
 from benhan.cli.demo import sharing, ward
-from benhan.cli.demo.cast import CAST_A, CAST_B, enter
+from benhan.cli.demo.cast import CAST_A, CAST_B, CAST_HUB, PASSWORD, PIN, enter, totp_seed
+from benhan.cli.demo.people import Invented, invent
 from benhan.cli.demo.seed import connect, populate, staff_all
 from benhan.cli.demo.stack import Stack, lay_out
 from benhan.gateways.bhyt import register_card
@@ -54,11 +57,8 @@ async def build(stack: Stack, stores: AsyncExitStack, people: int) -> sharing.Pr
     return sharing.Province(stack, hub, a, b, hub_tenant, at_a, at_b, the_ward, doctor_b)
 
 
-def _new_person(crowd: Iterable[object]) -> Iterable[ward.Invented]:
+def _new_person(crowd: Iterable[object]) -> Iterable[Invented]:
     """A grown-up who is not in the crowd: the next of another seed."""
-    from benhan.base.clock import SYSTEM_CLOCK, local_date
-    from benhan.cli.demo.people import invent
-
     today = local_date(SYSTEM_CLOCK.now())
     return (
         p
@@ -199,10 +199,6 @@ async def demo(home: Path, out: Path, *, once: bool, people: int = PEOPLE) -> bo
 
 async def offer(stack: Stack, p: sharing.Province) -> None:
     """Print addresses and accounts and wait until interrupted."""
-    import asyncio
-
-    from benhan.cli.demo.cast import CAST_HUB, PASSWORD, PIN, totp_seed
-
     for each, info, cast in (
         (stack.hub, p.hub_tenant, CAST_HUB),
         (stack.a, p.facility_a, CAST_A),

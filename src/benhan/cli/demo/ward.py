@@ -94,7 +94,13 @@ async def admission(w: Ward) -> str:
             desk.repo,
             w.encounter,
             records.CoverageInput(
-                card=card, valid_from=first, valid_to=last, percent=percent, ma_doituong="1.1", registered_at=desk.facility.code, starts=starts
+                card=card,
+                valid_from=first,
+                valid_to=last,
+                percent=percent,
+                ma_doituong="1.1",
+                registered_at=desk.facility.code,
+                starts=starts,
             ),
         )
     line = await records.entitlement_line(desk.repo, w.encounter)

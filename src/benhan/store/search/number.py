@@ -54,7 +54,9 @@ def number(values: Values, resource_type: str, param: str, modifier: str, value:
 
 def _row(values: Values, key: int, prefix: str, asked: float, low: float, high: float) -> str:
     test = _TESTS[prefix].format(
-        value=values.add(asked) + "::float8", low=values.add(low) + "::float8", high=values.add(high) + "::float8"
+        value=values.add(asked) + "::float8",
+        low=values.add(low) + "::float8",
+        high=values.add(high) + "::float8",
     )
     return (
         "exists (select from index_number i where i.tenant = %(tenant)s and i.rid = c.rid "

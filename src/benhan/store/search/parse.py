@@ -31,7 +31,11 @@ class Filter:
     @property
     def label(self) -> str:
         """As it was asked, without the value."""
-        return self.param.name + (f":{self.modifier}" if self.modifier else "") + (f".{self.chain}" if self.chain else "")
+        return (
+            self.param.name
+            + (f":{self.modifier}" if self.modifier else "")
+            + (f".{self.chain}" if self.chain else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,11 @@ def _filter(asked: Asked, known: Mapping[str, SearchParam], name: str, value: st
     head, _, chain = name.partition(".")
     base, _, modifier = head.partition(":")
     param = known.get(base)
-    if param is None or not (param.extracted or base in ("_id", "_lastUpdated")) or param.type in ("composite", "special"):
+    if (
+        param is None
+        or not (param.extracted or base in ("_id", "_lastUpdated"))
+        or param.type in ("composite", "special")
+    ):
         asked.ignored.append(name)
         return
     if chain and param.type != "reference":
@@ -110,7 +118,9 @@ def _filter(asked: Asked, known: Mapping[str, SearchParam], name: str, value: st
 def _include(name: str, value: str) -> Include:
     parts = value.split(":")
     if len(parts) not in (2, 3) or not all(parts):
-        raise InvalidInput("store.search-include", f"{name} phải có dạng Loại:tham-số[:Loại].", expression=name)
+        raise InvalidInput(
+            "store.search-include", f"{name} phải có dạng Loại:tham-số[:Loại].", expression=name
+        )
     if parts[1] not in search_params(parts[0]) or search_params(parts[0])[parts[1]].type != "reference":
         raise InvalidInput("store.search-include", f"{name}={value}: không có tham số này.", expression=name)
     return Include(*parts)

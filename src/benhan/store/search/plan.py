@@ -89,14 +89,20 @@ def sort_keys(values: Values, asked: Asked) -> list[SortKey]:
     return keys
 
 
-def _indexed(values: Values, resource_type: str, name: str, kind: str, descending: bool, number_: int) -> SortKey:
+def _indexed(
+    values: Values, resource_type: str, name: str, kind: str, descending: bool, number_: int
+) -> SortKey:
     alias = f"s{number_}"
     if kind == "date":
         table, column, cast = "index_date", "i.high" if descending else "i.low", "timestamptz"
         key, absent = key64(resource_type, name), "'-infinity'" if descending else "'infinity'"
     else:
         table, column, cast = "index_string", "i.folded", "text"
-        suffix = ("name", ":sort") if name in _NAME_PARAMS and resource_type in ("Patient", "Practitioner") else (name,)
+        suffix = (
+            ("name", ":sort")
+            if name in _NAME_PARAMS and resource_type in ("Patient", "Practitioner")
+            else (name,)
+        )
         key, absent = key64(resource_type, *suffix), "''" if descending else "'~~~~'"
     function = "max" if descending else "min"
     join = (
@@ -115,7 +121,9 @@ def after(values: Values, keys: Sequence[SortKey], cursor: Sequence[Any]) -> str
     tests = []
     for n, (expression, _, descending) in enumerate(expressions):
         same = [f"{expressions[m][0]} = {bound[m]}" for m in range(n)]
-        tests.append("(" + " and ".join([*same, f"{expression} {'<' if descending else '>'} {bound[n]}"]) + ")")
+        tests.append(
+            "(" + " and ".join([*same, f"{expression} {'<' if descending else '>'} {bound[n]}"]) + ")"
+        )
     return "(" + " or ".join(tests) + ")"
 
 

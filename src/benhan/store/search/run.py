@@ -33,7 +33,9 @@ async def run_search(repo: Repository, resource_type: str, params: SearchParams)
     async with repo.transaction() as tx:
         extra_values = Values(repo.ctx.tenant)
         extra = await _chains(tx, asked, extra_values)
-        total = await _count(tx, asked, scope, extra, extra_values) if asked.total or asked.only_count else None
+        total = (
+            await _count(tx, asked, scope, extra, extra_values) if asked.total or asked.only_count else None
+        )
         if asked.only_count:
             _note(tx, Action.COUNT, asked, [], total)
             return SearchPage([], total=total, ignored=tuple(asked.ignored))
@@ -116,7 +118,9 @@ async def _chain_keys(tx: Repository, asked: Asked, chained: Filter) -> list[int
     targets = [chained.modifier] if chained.modifier else sorted(chained.param.targets)
     targets = [t for t in targets if t in RESOURCE_TYPES and name in search_params(t)]
     if not targets or "." in chained.chain:
-        raise InvalidInput("store.search-chain", f"Không tìm nối tiếp được theo {chained.label}.", expression=chained.label)
+        raise InvalidInput(
+            "store.search-chain", f"Không tìm nối tiếp được theo {chained.label}.", expression=chained.label
+        )
     keys: list[int] = []
     for target in targets:
         scope = tx.policy.scope(tx.ctx, Action.SEARCH, target)
@@ -124,11 +128,15 @@ async def _chain_keys(tx: Repository, asked: Asked, chained: Filter) -> list[int
             continue
         inner = parse(target, [(chained.chain, chained.value)])
         values = Values(tx.ctx.tenant)
-        sql = f"select c.id from current_version c where {where(values, inner, scope)} limit {CHAIN_LIMIT + 1}"  # noqa: S608
+        sql = (
+            f"select c.id from current_version c where {where(values, inner, scope)} limit {CHAIN_LIMIT + 1}"  # noqa: S608
+        )
         ids = await tx.all(sql, values.params())  # type: ignore[arg-type]
         if len(ids) > CHAIN_LIMIT:
             raise InvalidInput(
-                "store.search-too-broad", f"Điều kiện {chained.label} quá rộng; hãy thêm điều kiện.", expression=chained.label
+                "store.search-too-broad",
+                f"Điều kiện {chained.label} quá rộng; hãy thêm điều kiện.",
+                expression=chained.label,
             )
         keys += [key64(asked.type, chained.param.name, f"{target}/{row[0]}") for row in ids]
     return keys
@@ -176,7 +184,11 @@ async def _referring(tx: Repository, include: Include, entries: list[Found]) -> 
     if scope.kind == "none" or not entries:
         return []
     values = Values(tx.ctx.tenant)
-    keys = [key64(include.source, include.param, s.reference) for s, _ in entries if include.target in ("", s.type)]
+    keys = [
+        key64(include.source, include.param, s.reference)
+        for s, _ in entries
+        if include.target in ("", s.type)
+    ]
     asked = Asked(include.source, count=INCLUDE_LIMIT)
     sql = page_sql(values, asked, scope, [to_keys(values, keys)])
     rows = await tx.all(sql, values.params())  # type: ignore[arg-type]

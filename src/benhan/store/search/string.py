@@ -24,7 +24,9 @@ def string(values: Values, resource_type: str, param: str, modifier: str, value:
     for part in alternatives(value):
         text = unescape(part)
         if modifier == "exact":
-            parts.append(f"exists ({_ROW}{key}::bigint and i.exact = {values.add(key64(squeeze(text)))}::bigint)")
+            parts.append(
+                f"exists ({_ROW}{key}::bigint and i.exact = {values.add(key64(squeeze(text)))}::bigint)"
+            )
             continue
         folded = fold(text)
         if not folded:

@@ -16,7 +16,9 @@ def token(values: Values, resource_type: str, param: str, modifier: str, value: 
     tests = [_test(values, resource_type, param, part) for part in alternatives(value)]
     plain = [k for k, system in tests if system is None]
     exact = [(k, system) for k, system in tests if system is not None]
-    conditions = [f"(i.key = {values.add(k)}::bigint and i.system = {values.add(s)}::integer)" for k, s in exact]
+    conditions = [
+        f"(i.key = {values.add(k)}::bigint and i.system = {values.add(s)}::integer)" for k, s in exact
+    ]
     if plain:
         conditions.append(f"i.key = any({values.add(plain)}::bigint[])")
     return f"{'not ' if modifier else ''}exists ({_ROW}{any_of(conditions)})"
@@ -30,7 +32,9 @@ def _test(values: Values, resource_type: str, param: str, part: str) -> tuple[in
     if code == "":
         if param != "identifier":
             raise InvalidInput(
-                "store.search-system-only", "Chỉ tìm theo hệ thống (hệ thống|) được với identifier.", expression=param
+                "store.search-system-only",
+                "Chỉ tìm theo hệ thống (hệ thống|) được với identifier.",
+                expression=param,
             )
         return key64(resource_type, param, ":any"), system32(system)
     return key64(resource_type, param, code), system32(system)
