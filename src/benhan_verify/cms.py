@@ -12,7 +12,7 @@ import asn1crypto.tsp  # noqa: F401 — teaches cms the attributes of RFC 5035
 from asn1crypto import cms, core
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
@@ -20,6 +20,7 @@ from benhan_verify.chain import STRONG, require_strong_key
 from benhan_verify.report import Refused
 
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 _STAMP = "signature_time_stamp_token"
 TST_INFO = "tst_info"
 MOST_CERTIFICATES = 50
@@ -52,7 +53,7 @@ def read(der: bytes) -> Signed:
     """
     try:
         return _read(der)
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
+    except _BROKEN as error:
         raise malformed(
             "Chữ ký CMS không đọc được.", f"The CMS signature is unreadable ({type(error).__name__})."
         ) from error
@@ -67,7 +68,7 @@ def _read(der: bytes) -> Signed:
     ders = [c.chosen.dump() for c in signed["certificates"] if c.name == "certificate"]
     if len(ders) > MOST_CERTIFICATES:
         raise malformed("Chữ ký kèm quá nhiều chứng thư.", "Too many embedded certificates.")
-    pool = tuple(x509.load_der_x509_certificate(c) for c in ders)
+    pool = tuple(_certificate(c) for c in ders)
     digest_name = str(info["digest_algorithm"]["algorithm"].native)
     if digest_name not in STRONG:
         raise Refused(
@@ -87,6 +88,16 @@ def _read(der: bytes) -> Signed:
         stamps=tuple(stamps),
         info=info,
     )
+
+
+def _certificate(der: bytes) -> x509.Certificate:
+    """A certificate whose lazily read parts are known to be readable."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        _ = certificate.subject, certificate.issuer, certificate.extensions
+    except (x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+        raise ValueError("certificate") from error
+    return certificate
 
 
 def _unsigned(info: Any) -> Any:
@@ -139,7 +150,7 @@ def check(signed: Signed, digest: bytes) -> None:
     try:
         _check_attributes(signed, digest)
         _check_value(signed)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except _BROKEN as error:
         raise malformed(
             "Chữ ký CMS không kiểm được.", f"The CMS signature cannot be checked ({type(error).__name__})."
         ) from error

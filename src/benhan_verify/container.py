@@ -12,8 +12,9 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from xml.sax.saxutils import quoteattr
 
@@ -109,10 +110,18 @@ def _pack(container: Container) -> bytes:
     return out.getvalue()
 
 
-def _lines(files: Mapping[str, bytes]) -> dict[str, str]:
-    """The manifest's line of each file, by name."""
+def _escaped(name: str) -> str:
+    return f'"{escape(name)}"'
+
+
+# Two ways to write a name as an attribute, the same to XML; they differ only for names with quotation marks.
+_WRITINGS: tuple[Callable[[str], str], ...] = (quoteattr, _escaped)
+
+
+def _lines(files: Mapping[str, bytes], writing: Callable[[str], str]) -> dict[str, str]:
+    """The manifest's line of each file, by name as it is written there."""
     return {
-        name: f"<asic:DataObjectReference URI={quoteattr(name)}>"
+        writing(name): f"<asic:DataObjectReference URI={writing(name)}>"
         '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
         f"<ds:DigestValue>{base64.b64encode(hashlib.sha256(files[name]).digest()).decode()}</ds:DigestValue>"
         "</asic:DataObjectReference>"
@@ -132,9 +141,10 @@ def _rebuilt(lines: Mapping[str, str]) -> bytes:
 
 def _differences(container: Container) -> Refused | None:
     """Why the manifest is not that of the files, by names where its lines allow it."""
-    expected = _lines(container.files)
-    if _rebuilt(expected) == container.manifest:
-        return None
+    for writing in _WRITINGS:
+        real = _lines(container.files, writing)
+        if _rebuilt(real) == container.manifest:
+            return None
     if len(container.manifest) > MOST_MANIFEST_BYTES or b"<!" in container.manifest:
         return malformed("Danh mục không đúng dạng.", "The manifest is malformed.")
     try:
@@ -146,7 +156,6 @@ def _differences(container: Container) -> Refused | None:
         for line in lines
         if (m := re.match(r"<asic:DataObjectReference URI=(\"[^\"]*\"|'[^']*')>", line))
     }
-    real = {quoteattr(name): line for name, line in expected.items()}
     missing, extra = sorted(listed.keys() - real.keys()), sorted(real.keys() - listed.keys())
     changed = sorted(n for n in listed.keys() & real.keys() if listed[n] != real[n])
     if not (missing or extra or changed):

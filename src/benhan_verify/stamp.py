@@ -65,7 +65,7 @@ def _imprint_time(content: bytes, hasher: Hasher) -> datetime:
             bytes(imprint["hashed_message"].native),
         )
         moment = info["gen_time"].native
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise cms.malformed("Dấu thời gian không đọc được.", "The time stamp is unreadable.") from error
     if name not in STRONG:
         raise Refused(

@@ -318,3 +318,39 @@ def test_module_runs_and_speaks_both_languages(made, tmp_path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 tệp khớp danh mục SHA-256. / Canonical container; 3 files match" in done.stdout
     assert benhan_verify.main([str(tmp_path / "a.asice"), "--root", str(tmp_path / "none.pem")]) == 2
+
+
+async def test_flipped_bits_of_a_signature_never_change_what_is_proved(made) -> None:
+    """Bits of a bare CMS: refused, or (unused certificates, unsigned parts) the same signer is proved as before."""
+    signature = await sign_cades(ENTRY, made.signer, made.tsa)
+    whole = benhan_verify.verify_detached(ENTRY, signature, made.roots)
+    rng = random.Random(31)
+    for _ in range(400):
+        bent = bytearray(signature)
+        place = rng.randrange(len(bent))
+        bent[place] ^= 1 << rng.randrange(8)
+        verdict = benhan_verify.verify_detached(ENTRY, bytes(bent), made.roots)
+        if verdict.exit_code == 0:
+            assert verdict.signers[0].serial == whole.signers[0].serial, place
+            assert verdict.signers[0].stamped_at in (None, whole.signers[0].stamped_at), place
+        else:
+            assert verdict.sub, place
+
+
+def test_signature_made_by_another_program_is_proved(made, tmp_path) -> None:
+    """`openssl cms` signs with the same key; RSA with SHA-512 and no signing-certificate attribute."""
+    key = made.signer.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "key.pem").write_bytes(key)
+    certificate = x509.load_der_x509_certificate(made.signer.certificate.dump())
+    (tmp_path / "signer.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "entry").write_bytes(ENTRY)
+    for digest, said in (("sha512", PASSED), ("sha1", ("INDETERMINATE", "CRYPTO_CONSTRAINTS_FAILURE"))):
+        subprocess.run(
+            ["openssl", "cms", "-sign", "-binary", "-in", "entry", "-signer", "signer.pem", "-inkey", "key.pem",
+             "-certfile", made.folder / "ca.pem", "-md", digest, "-outform", "DER", "-out", "entry.p7s"],
+            cwd=tmp_path, check=True, capture_output=True,
+        )  # fmt: skip
+        verdict = benhan_verify.verify_file(tmp_path / "entry", made.roots)
+        assert _reason(verdict) == said, verdict.as_text()

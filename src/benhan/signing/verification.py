@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +32,10 @@ from benhan.signing.signer import certificates_of_pem
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 LEAST_RSA_BITS, LEAST_EC_BITS = 2048, 256
+# RuntimeError: zipfile for an entry marked as encrypted, and (NotImplementedError) for an unknown compression.
+_BROKEN_ZIP = (
+    zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, RuntimeError, OverflowError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ async def verify_container(data: bytes, roots: bytes, at: datetime | None = None
     """Check a sealed record: canonical bytes, manifest, signature, and every PDF inside."""
     try:
         files, listing, signature = _open(data)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, BenhanError) as error:
+    except (*_BROKEN_ZIP, BenhanError) as error:
         return _failed("FORMAT_FAILURE", "hộp niêm phong", f"Hộp không đọc được ({type(error).__name__}).")
     if pack(files, listing, signature) != data:
         return _failed(
