@@ -141,21 +141,21 @@ def _rebuilt(lines: Mapping[str, str]) -> bytes:
 
 def _differences(container: Container) -> Refused | None:
     """Why the manifest is not that of the files, by names where its lines allow it."""
-    for writing in _WRITINGS:
-        real = _lines(container.files, writing)
-        if _rebuilt(real) == container.manifest:
-            return None
+    written = [_lines(container.files, writing) for writing in _WRITINGS]
+    if any(_rebuilt(lines) == container.manifest for lines in written):
+        return None
     if len(container.manifest) > MOST_MANIFEST_BYTES or b"<!" in container.manifest:
         return malformed("Danh mục không đúng dạng.", "The manifest is malformed.")
     try:
-        lines = container.manifest.decode().split("\n")
+        text = container.manifest.decode()
     except UnicodeDecodeError:
         return malformed("Danh mục không đúng dạng.", "The manifest is malformed.")
     listed = {
         m[1]: line
-        for line in lines
+        for line in text.split("\n")
         if (m := re.match(r"<asic:DataObjectReference URI=(\"[^\"]*\"|'[^']*')>", line))
     }
+    real = max(written, key=lambda lines: len(lines.keys() & listed.keys()))
     missing, extra = sorted(listed.keys() - real.keys()), sorted(real.keys() - listed.keys())
     changed = sorted(n for n in listed.keys() & real.keys() if listed[n] != real[n])
     if not (missing or extra or changed):
