@@ -360,6 +360,7 @@ def environment(language: str) -> Environment:
         day=show.day,
         number=show.number,
         money=show.money,
+        unit=show.unit,
         sex=lambda code: translate(show.SEX.get(code or "unknown", "Chưa rõ")),
         t=translate,
         q=lambda text: quote(str(text), safe=""),

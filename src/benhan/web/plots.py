@@ -20,7 +20,7 @@ def series(
 ) -> dict[str, Any]:
     """One plotted series; instants in epoch seconds."""
     return {
-        "title": f"{title} ({unit})" if unit else title,
+        "title": f"{title} ({show.unit(unit)})" if unit else title,
         "x": [int(p.at.timestamp()) for p in points],
         "lines": [{"label": title, "y": [float(p.value) for p in points]}],
         "low": None if low is None else float(low),

@@ -34,9 +34,10 @@ async def counts(visit: Visit) -> tuple[int, int, int]:
     who, now = visit.signed_in, visit.now.timestamp()
     key = (who.ctx.tenant, who.account.id)
     known = _counts.get(key)
-    if known is not None and 0 <= now - known[0] < COUNTS_FOR_S and visit.request.method == "GET":
-        if not visit.request.query_params.get("xong"):
-            return known[1]
+    fresh = known is not None and 0 <= now - known[0] < COUNTS_FOR_S
+    acted = visit.request.method != "GET" or bool(visit.request.query_params.get("xong"))
+    if known is not None and fresh and not acted:
+        return known[1]
     found = (await _count(_patients, visit), await _count(_to_sign, visit), await _count(_owed, visit))
     if len(_counts) > 5000:
         _counts.clear()
@@ -99,14 +100,14 @@ async def around(visit: Visit) -> dict[str, Any]:
         return {"rail": items, "to_sign": None}
     patients, to_sign, owed = await counts(visit)
     items = []
-    if visit.may("patient.admit") and visit.may("patient.register"):
-        items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
     if visit.may("record.read"):
         items.append(RailItem("/nguoi-benh", "bed", N_("Người bệnh của tôi"), patients))
     if visit.may("form.sign"):
         items.append(RailItem("/viec/ky", "pen", N_("Chờ tôi ký"), to_sign))
     if visit.may("record.submit") or visit.may("record.receive"):
         items.append(RailItem("/viec/no-ho-so", "folder", N_("Hồ sơ chưa nộp"), owed))
+    if visit.may("patient.admit") and visit.may("patient.register"):
+        items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
     return {"rail": items, "to_sign": to_sign or None}
 
 
@@ -117,7 +118,7 @@ async def about(visit: Visit, patient_id: str) -> dict[str, Any]:
         **await around(visit),
         "patient": patient.data,
         "allergies": await allergies(visit, patient_id),
-        "right": None,
+        "right": await present_right(visit, patient_id),
         "case": None,
         "stay": None,
     }
@@ -139,6 +140,31 @@ async def allergies(visit: Visit, patient_id: str) -> list[str]:
         if status not in ("entered-in-error", "refuted") and name:
             names.append(str(name))
     return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A BHYT card in force today, as the banner shows it."""
+
+    percent: str
+    valid_to: date | None
+
+
+async def present_right(visit: Visit, patient_id: str) -> Right | None:
+    """The card of the person that is in force today and lasts longest."""
+    try:
+        page = await visit.repo.search("Coverage", [("beneficiary", f"Patient/{patient_id}"), ("_count", "50")])
+    except BenhanError:
+        return None
+    found, on = [], today(visit).isoformat()
+    for stored in page.entries:
+        period = stored.data.get("period") or {}
+        if stored.data.get("status") == "active" and period.get("start", "") <= on <= period.get("end", "9999"):
+            percent = next((e.get("valueString", "") for e in stored.data.get("extension", [])
+                            if e.get("url", "").endswith("muc-huong")), "")  # fmt: skip
+            end = period.get("end")
+            found.append(Right(percent, date.fromisoformat(end[:10]) if end else None))
+    return max(found, key=lambda r: r.valid_to or date.max, default=None)
 
 
 async def about_case(visit: Visit, encounter_id: str, tab: str = "") -> dict[str, Any]:

@@ -66,6 +66,18 @@ def money(value: Decimal | int | None) -> str:
     return "" if value is None else f"{int(value):,}".replace(",", ".")
 
 
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def unit(code: str | None) -> str:
+    """A UCUM unit as people write it: ``10*12/L`` → ``10¹²/L``, ``umol/L`` → ``µmol/L``."""
+    text = code or ""
+    if text.startswith("10*"):
+        power, slash, rest = text[3:].partition("/")
+        text = f"10{power.translate(_RAISED)}{slash}{rest}"
+    return text.replace("umol", "µmol").replace("ug/", "µg/").replace("[iU]", "IU").replace("{", "").replace("}", "")
+
+
 def name_of(patient: JsonObject) -> str:
     """Name of a Patient as written."""
     first: JsonObject = (patient.get("name") or [{}])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -99,7 +100,7 @@ async def sign_out(visit: Visit) -> Response:
 async def totp_page(visit: Visit) -> Response:
     """Begin enrolment: a new seed as QR and text."""
     enrolment = await access.begin_totp(visit.repo, visit.signed_in.account.id)
-    return visit.draw("totp.html", enrolment=enrolment)
+    return visit.draw("totp.html", enrolment=enrolment, picture=Markup(enrolment.qr_svg))
 
 
 @page(pending=True)

@@ -50,7 +50,7 @@
     document.body.append(list);
     const box = input.getBoundingClientRect();
     list.style.left = `${Math.max(4, Math.min(box.left + scrollX, scrollX + innerWidth - list.offsetWidth - 8))}px`;
-    const below = innerHeight - box.bottom > 200 || box.top < 200;
+    const below = innerHeight - box.bottom > 310 || box.top < 310;
     list.style.top = below ? `${box.bottom + scrollY + 2}px` : `${box.top + scrollY - list.offsetHeight - 2}px`;
     input.setAttribute("aria-expanded", "true");
     mark(0);

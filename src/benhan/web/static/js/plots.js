@@ -48,7 +48,7 @@
       legend: { show: false }, cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: true, range: [first - room, last + room] }, y: { range: limits(data) } },
       series: [{}, ...data.lines.map((line, n) => ({ label: line.label, stroke: colour("--ba-plot-line"), width: 2, dash: n ? [6, 4] : undefined, spanGaps: true, points: { show: true, size: 6, fill: colour("--ba-plot-line") } }))],
-      axes: [{ ...axis, values: (u, ticks) => ticks.map(stamp), space: 90 }, { ...axis, size: 44, values: (u, ticks) => ticks.map((v) => String(v).replace(".", ",")) }],
+      axes: [{ ...axis, size: 28, values: (u, ticks) => ticks.map(stamp), space: 90 }, { ...axis, size: 44, values: (u, ticks) => ticks.map((v) => String(v).replace(".", ",")) }],
       hooks: { drawClear: [band(data)], draw: [events(data)] },
     }, [data.x, ...data.lines.map((l) => l.y)], box);
   };
