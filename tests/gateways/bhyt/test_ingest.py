@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from pathlib import Path
 
-from benhan.gateways.bhyt import ingest, make_row, write_package
+import pytest
+
+from benhan.base.errors import NotFound
+from benhan.gateways.bhyt import ingest, make_row, quarantined, replay, write_package
 from benhan.gateways.bhyt.package import Package
 from benhan.gateways.bhyt.samples import package_of, stories
+from benhan.gateways.bhyt.to_fhir import provenance_id
 from benhan.store import Repository
 
 SAMPLES = Path(__file__).parents[3] / "src/benhan/gateways/bhyt/data/samples"
@@ -19,7 +25,12 @@ TYPES = (
     "Observation",
     "Composition",
     "Condition",
+    "DiagnosticReport",
+    "MedicationRequest",
 )
+
+
+OTHERS = ("Coverage", "Provenance", "ServiceRequest")
 
 
 async def _counts(repo: Repository) -> dict[str, int]:
@@ -42,7 +53,7 @@ async def test_twice_makes_no_doubles_and_a_change_updates(repo: Repository) -> 
     shorter = {**package.rows, "XML4": package.table("XML4")[:1]}
     changed = Package(package.facility, package.made_on, shorter)
     assert (await ingest(repo, write_package(changed), "c.xml")).status == "updated"
-    assert await _counts(repo) == {**before, "Observation": before["Observation"] - 1}
+    assert await _counts(repo) == {**before, "DiagnosticReport": 0}
 
 
 async def test_what_cannot_be_read_is_kept_aside(repo: Repository) -> None:
@@ -60,3 +71,48 @@ async def test_what_cannot_be_read_is_kept_aside(repo: Repository) -> None:
             await tx.connection.execute("select code, ma_lk from bhyt_quarantine order by code")
         ).fetchall()
     assert rows == [("bhyt.unreadable", package.ma_lk), ("xml.malformed", None)]
+
+
+async def test_the_source_file_is_put_away_and_named(repo: Repository) -> None:
+    package = package_of(stories()[0], 1)
+    raw = b"\xef\xbb\xbf" + write_package(package)
+    result = await ingest(repo, raw, "a.xml")
+    assert result.written == sum([await repo.count(kind, []) for kind in (*TYPES, *OTHERS)])
+    sha256 = hashlib.sha256(raw).hexdigest()
+    assert await repo.store.blobs.get(sha256) == raw
+    provenance = (await repo.read("Provenance", provenance_id(package, "XML2"))).data
+    assert provenance["entity"][1]["what"]["identifier"]["value"] == f"urn:sha256:{sha256}"
+
+
+async def test_several_cases_in_one_file_stand_or_fall_together(repo: Repository) -> None:
+    raw = [write_package(package_of(stories()[i], i + 1)) for i in (0, 11)]
+    inner = raw[1][raw[1].index(b"<HOSO>") : raw[1].index(b"</DANHSACHHOSO>")]
+    both = raw[0].replace(b"</DANHSACHHOSO>", inner + b"</DANHSACHHOSO>")
+    result = await ingest(repo, both, "hai.xml")
+    assert (result.status, result.ma_lk) == ("created", "MAU-2026-000001;MAU-2026-000012")
+    assert "Gói có 2 HOSO." in result.warnings[0]
+    broken = both.replace(inner, inner.replace(b"<LOAIHOSO>XML1<", b"<LOAIHOSO>XML2<", 1))
+    assert (await ingest(repo, broken, "hai.xml")).status == "quarantined"
+
+
+async def test_a_quarantined_package_is_read_again_when_the_tables_allow(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = write_package(package_of(stories()[12], 13))
+    monkeypatch.setattr(sys.modules[ingest.__module__], "_FATAL", frozenset({"bhyt.total"}))
+    assert (await ingest(repo, raw, "a.xml")).status == "quarantined"
+    (waiting,) = await quarantined(repo)
+    assert (waiting.source_name, waiting.ma_lk) == ("a.xml", "MAU-2026-000013")
+    assert (await replay(repo, waiting.sha256)).status == "quarantined"
+    assert len(await quarantined(repo)) == 1
+    monkeypatch.undo()
+    assert (await replay(repo, waiting.sha256)).status == "created"
+    assert await quarantined(repo) == []
+    with pytest.raises(NotFound):
+        await replay(repo, "0" * 64)
+
+
+async def test_quarantine_is_seen_by_its_own_tenant_only(repo: Repository, other_repo: Repository) -> None:
+    await ingest(repo, b"<khong", "x.xml")
+    assert len(await quarantined(repo)) == 1
+    assert await quarantined(other_repo) == []

@@ -6,9 +6,10 @@ import base64
 
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject
+from benhan.gateways.bhyt.fhir_parts import ROW
 from benhan.gateways.bhyt.package import Package, Row, make_row
 from benhan.gateways.bhyt.tables import tables
-from benhan.gateways.bhyt.to_fhir import PACKAGE, ROW
+from benhan.gateways.bhyt.to_fhir import PACKAGE
 
 
 def from_fhir(bundle: JsonObject) -> Package:

@@ -132,33 +132,51 @@ def _sign(root: etree._Element, signature: str) -> None:
 
 
 def read_package(raw: bytes) -> Package:
-    """Read a package as real software writes it.
+    """Read the one đợt of a package as real software writes it.
 
     Raises: ``InvalidInput`` bhyt.unreadable (and the codes of ``xml_door``), ``expression`` = table/line/tag.
+    """
+    packages = read_packages(raw)
+    if len(packages) != 1:
+        raise refused("gói", f"phải có đúng một HOSO, nhận được {len(packages)}")
+    return packages[0]
+
+
+def read_packages(raw: bytes) -> list[Package]:
+    """Every đợt of a file: old software puts several HOSO into one. The signature covers all: only one đợt keeps it.
+
+    Raises: as :func:`read_package`.
     """
     notes: list[Leniency] = []
     root = xml_door.parse(_outer(raw, notes))
     name = _tag(root, "gói", notes)
     if name == _CHECKIN_ROOT:
         rows = {"XML0": _read_table(root, tables()["XML0"], notes)}
-        first = rows["XML0"][0]
-        return Package(first.get("MA_CSKCB"), "", rows, _signature(root), tuple(notes))
+        return [Package(rows["XML0"][0].get("MA_CSKCB"), "", rows, _signature(root), tuple(notes))]
     if name != "GIAMDINHHS":
         raise refused("gói", f"phần tử gốc phải là GIAMDINHHS, nhận được {name}")
     cases = [e for e in root.iter(etree.Element) if str(e.tag).upper() == "HOSO"]
-    if len(cases) != 1:
-        raise refused("gói", f"phải có đúng một HOSO, nhận được {len(cases)}")
+    if not cases:
+        raise refused("gói", "không có HOSO")
+    if len(cases) > 1:
+        notes.append(Leniency("several", "gói", f"Gói có {len(cases)} HOSO."))
+    about = (_text_of(root, "MACSKCB"), _text_of(root, "NGAYLAP"), "" if len(cases) > 1 else _signature(root))
+    return [_read_case(case, about, notes) for case in cases]
+
+
+def _read_case(case: etree._Element, about: tuple[str, str, str], shared: list[Leniency]) -> Package:
+    notes = list(shared)
     found: dict[str, tuple[Row, ...]] = {}
-    for inner in _children(cases[0]):
-        table, rows_of = _read_file(inner, notes)
+    for inner in _children(case):
+        table, rows = _read_file(inner, notes)
         if table in found:
             raise refused(table, "bảng có hai lần trong gói")
-        found[table] = rows_of
+        found[table] = rows
     if not found.get("XML1"):
         raise refused("XML1", "thiếu bảng XML1")
-    facility = _text_of(root, "MACSKCB") or found["XML1"][0].get("MA_CSKCB")
+    facility, made_on, signature = about
     in_order = {name: found[name] for name in tables() if name in found}
-    return Package(facility, _text_of(root, "NGAYLAP"), in_order, _signature(root), tuple(notes))
+    return Package(facility or found["XML1"][0].get("MA_CSKCB"), made_on, in_order, signature, tuple(notes))
 
 
 def refused(place: str, reason: str) -> InvalidInput:
