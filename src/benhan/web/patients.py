@@ -28,15 +28,16 @@ KINDS = {
 #: What the audit calls an act → what people call it.
 ACTS = {
     "read": N_("Xem"),
-    "vread": N_("Xem bản cũ"),
-    "search": N_("Tìm"),
-    "count": N_("Đếm"),
-    "history": N_("Xem lịch sử"),
-    "include": N_("Xem kèm"),
+    "vread": N_("Xem"),
+    "search": N_("Xem"),
+    "count": N_("Xem"),
+    "history": N_("Xem"),
+    "include": N_("Xem"),
     "export": N_("Sao, trích"),
-    "create": N_("Ghi mới"),
+    "create": N_("Ghi"),
     "update": N_("Sửa"),
     "delete": N_("Xóa"),
+    "print": N_("In"),
     "provided": N_("Gửi trục liên thông"),
     "history-refused": N_("Hỏi bệnh sử tỉnh: bị từ chối"),
     "history-document": N_("Mở tài liệu nơi khác"),
@@ -44,7 +45,29 @@ ACTS = {
     "ask-referral": N_("Mở quyền khi chuyển viện"),
     "ask-break-glass": N_("Mở khẩn cấp"),
     "disclosed": N_("Nơi khác đã xem qua trục"),
-    "print": N_("In"),
+}
+#: Type of a resource → what people call that part of the record.
+PARTS = {
+    "Patient": N_("hành chính"),
+    "Coverage": N_("BHYT"),
+    "Encounter": N_("đợt, khoa"),
+    "EpisodeOfCare": N_("đợt, khoa"),
+    "Account": N_("chi phí"),
+    "ChargeItem": N_("chi phí"),
+    "Claim": N_("thanh toán BHYT"),
+    "ClaimResponse": N_("thanh toán BHYT"),
+    "Composition": N_("bệnh án"),
+    "QuestionnaireResponse": N_("giấy tờ"),
+    "DocumentReference": N_("tài liệu PDF"),
+    "Provenance": N_("chữ ký"),
+    "Observation": N_("kết quả, sinh hiệu"),
+    "DiagnosticReport": N_("kết quả, sinh hiệu"),
+    "ServiceRequest": N_("chỉ định"),
+    "Condition": N_("chẩn đoán"),
+    "MedicationRequest": N_("thuốc"),
+    "MedicationAdministration": N_("thuốc"),
+    "AllergyIntolerance": N_("dị ứng"),
+    "Task": N_("chuyển khoa"),
 }
 
 
@@ -123,21 +146,24 @@ async def who_looked(visit: Visit) -> Response:
     patient_id = visit.path("patient")
     frame = await rail.about(visit, patient_id)
     rows = await visit.repo.audit_of_patient(patient_id, 500)
-    return visit.draw("who_looked.html", **{**frame, "tab": "ai-xem"}, rows=_grouped(rows), acts=ACTS)
+    return visit.draw("who_looked.html", **{**frame, "tab": "ai-xem"}, rows=_grouped(rows), acts=ACTS, parts=PARTS)
 
 
 def _grouped(rows: Iterable[Any]) -> list[dict[str, Any]]:
-    """One line per request: acts of the same person under the same correlation id are told together."""
+    """One line per request: what one person did under one correlation id is told together."""
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows:
         key = (row.correlation_id or str(row.at), row.actor, row.outcome)
         line = lines.setdefault(
             key,
-            {"at": row.at, "who": row.actor_display or row.actor, "kind": row.actor_kind, "purpose": row.purpose,
-             "outcome": row.outcome, "acts": {}, "reader": row.reader, "detail": row.detail},
+            {"at": row.at, "who": row.actor_display or row.actor, "kind": row.actor_kind, "outcome": row.outcome,
+             "acts": [], "parts": [], "reader": row.reader, "detail": row.detail or {}},
         )  # fmt: skip
-        what = (row.entity or "").split("/")[0]
-        line["acts"].setdefault(row.action, set()).add(what)
+        part = (row.entity or "").split("/")[0].rstrip("?")
+        for found, name, table in ((line["acts"], row.action, ACTS), (line["parts"], part, PARTS)):
+            title = table.get(name, name)
+            if title and title not in found:
+                found.append(title)
     return list(lines.values())
 
 
