@@ -10,7 +10,6 @@ from pathlib import Path
 
 from asn1crypto import cms
 from pyhanko.pdf_utils import text as pdf_text
-from pyhanko.pdf_utils.font.opentype import GlyphAccumulatorFactory
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
@@ -84,6 +83,10 @@ async def pdf_prepare(
 
 
 def _appearance(name: str, clock: Clock) -> TextStampStyle:
+    from pyhanko.pdf_utils.font.opentype import (
+        GlyphAccumulatorFactory,
+    )  # half a second of font tools, on first use
+
     text_style = pdf_text.TextBoxStyle(
         font=GlyphAccumulatorFactory(str(FONT)), font_size=9, border_width=0, leading=11
     )
