@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from benhan import records
-from benhan.gateways.bhyt import check, read_package, submit_waiting
+from benhan.base.errors import NeighbourFailed
+from benhan.gateways.bhyt import check, read_package, register_card, submit_waiting
+from benhan.gateways.bhyt.card_job import answer_id, check_cards
 from benhan.gateways.bhyt.jobs import submit
 from benhan.store import Repository
 
@@ -73,3 +77,48 @@ async def test_a_faulty_claim_is_not_sent_and_says_why(
     assert answer["outcome"] == "error"
     assert any("XML7" in e["code"]["text"] for e in answer["error"])
     assert portal[1].deliveries == 0
+
+
+async def test_a_refusal_of_the_portal_leads_to_the_fields(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_whole_record(ward, clock)
+    portal[1].faults = {"refuse": 1}
+    await _send(ward, record)
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    assert answer["outcome"] == "error"
+    assert [e["code"]["coding"][0]["code"] for e in answer["error"]] == ["205", "MA_BENH_CHINH", "TT_THAU"]
+    await _send(ward, record)
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    assert (answer["outcome"], portal[1].deliveries) == ("complete", 1)
+
+
+async def test_a_portal_that_fails_is_tried_again_by_the_worker(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_whole_record(ward, clock)
+    portal[1].faults = {"fail": 1}
+    with pytest.raises(NeighbourFailed):
+        await _send(ward, record)
+    assert await _found(ward, "ClaimResponse", record) == []
+    assert len(await _found(ward, "Claim", record)) == 1
+    await _send(ward, record)
+    (answer,) = await _found(ward, "ClaimResponse", record)
+    assert answer["outcome"] == "complete"
+
+
+async def test_cards_are_looked_up_later_and_the_answer_stands(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any, tmp_path: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_whole_record(ward, clock)
+    (card, *_) = await records.entitlement_line(ward, record.id)
+    await check_cards(ward.store, ward.ctx.tenant, {"encounter": record.id})
+    answer = (await ward.read("CoverageEligibilityResponse", answer_id(card.coverage_id))).data
+    assert (answer["outcome"], answer["error"][0]["code"]["coding"][0]["code"]) == ("error", "050")
+    register_card(tmp_path / "portal", card.card)
+    await check_cards(ward.store, ward.ctx.tenant, {"encounter": record.id})
+    answer = (await ward.read("CoverageEligibilityResponse", answer_id(card.coverage_id))).data
+    assert (answer["outcome"], answer["insurance"][0]["inforce"]) == ("complete", True)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import csv
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from benhan.base.clock import FrozenClock
 from benhan.base.errors import NeighbourFailed, NeighbourTimeout
-from benhan.gateways.bhyt import Account, PortalClient, register_card, write_package
+from benhan.gateways.bhyt import Account, PortalClient, check, create_simulator, register_card, write_package
 from benhan.gateways.bhyt.package import Package, make_row
-from benhan.gateways.bhyt.samples import package_of, stories
+from benhan.gateways.bhyt.sample_cards import register
+from benhan.gateways.bhyt.samples import package_of, spelled, stories
+from benhan.gateways.bhyt.tables import tables
 
+DATA = Path(__file__).parents[3] / "src/benhan/gateways/bhyt/data"
 CARD = "DN4510000000077"
 
 
@@ -103,3 +109,53 @@ async def test_cards(client: PortalClient, tmp_path: Path) -> None:
 def test_secrets_stay_out_of_text() -> None:
     account = Account.of("thu-nghiem", "bi-mat")
     assert account.password_md5 not in repr(account)
+
+
+async def test_a_slow_answer_is_asked_for_and_not_sent_twice(portal: tuple[str, Any]) -> None:
+    portal[1].faults = {"slow": 1, "slow_ms": 1200}
+    async with PortalClient(portal[0], Account.of("a", "b"), "51Z07", timeout_s=0.6) as hasty:
+        assert (await hasty.send(*_package())).received
+    assert portal[1].deliveries == 1
+
+
+async def test_a_wrong_token_is_taken_anew(client: PortalClient, portal: tuple[str, Any]) -> None:
+    portal[1].faults = {"wrong_token": 1}
+    assert (await client.send(*_package())).received
+
+
+async def test_what_intake_would_forgive_the_portal_refuses(client: PortalClient) -> None:
+    package = package_of(stories()[19], 20)
+    receipt = await client.send(spelled(package, "swapped"), package.ma_lk)
+    assert receipt.code == "205"
+    assert "không theo thứ tự" in receipt.text
+    twice = await client.send(spelled(package, "base64"), package.ma_lk)
+    assert (twice.code, "một lớp base64" in twice.text) == ("205", True)
+    as_checkin = await client.send(write_package(package), package.ma_lk, checkin=True)
+    assert as_checkin.code == "205"
+
+
+async def test_a_check_in_is_received(client: PortalClient, portal: tuple[str, Any]) -> None:
+    head = package_of(stories()[0], 1).table("XML1")[0].values
+    own = {"MA_DICH_VU": "02.1896", "TEN_DICH_VU": "Khám Nội", "NGAY_YL": "202608030736"}
+    package = Package("51Z07", "", {"XML0": (make_row("XML0", 1, {**_shared(head), **own}),)})
+    assert check(package) == []
+    assert (await client.send(write_package(package), package.ma_lk, checkin=True)).received
+    assert list(portal[1].received) == [f"checkin:{package.ma_lk}"]
+
+
+def _shared(head: Mapping[str, str]) -> dict[str, str]:
+    return {name: head[name] for name in tables()["XML0"].names() if head.get(name)}
+
+
+async def test_the_shipped_cards_answer_as_they_say(tmp_path: Path) -> None:
+    text = (DATA / "simulator_cards.csv").read_text(encoding="utf-8")
+    assert text == register()
+    clock = FrozenClock(datetime(2026, 8, 4, 1, 0, tzinfo=UTC))
+    app = create_simulator(clock=clock)
+    transport = httpx.ASGITransport(app=app)
+    async with PortalClient(
+        "http://p", Account.of("a", "b"), "51Z07", clock=clock, transport=transport
+    ) as known:
+        for row in csv.DictReader(text.splitlines()):
+            expected = "010" if row["gtTheTu"] == "05/08/2026" else row["maKetQua"]
+            assert (await known.check_card(row["maThe"], row["hoTen"], row["ngaySinh"])).code == expected

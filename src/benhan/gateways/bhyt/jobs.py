@@ -8,6 +8,7 @@ delivery of the same package makes nothing twice and is not sent again once the 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from decimal import Decimal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -16,11 +17,13 @@ from benhan.base.clock import fhir_instant, local_date
 from benhan.base.errors import BenhanError
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
+from benhan.gateways.bhyt.card_job import CARD_TOPIC, check_cards
 from benhan.gateways.bhyt.check import Finding, check, errors
 from benhan.gateways.bhyt.claim import build_claim
 from benhan.gateways.bhyt.package import Package, write_package
 from benhan.gateways.bhyt.portal import Receipt, portal_of
 from benhan.gateways.bhyt.record_facts import facts_from_record
+from benhan.gateways.bhyt.tables import use_local
 from benhan.gateways.bhyt.values import number
 from benhan.jobs import register
 from benhan.records import entitlement_line
@@ -33,12 +36,14 @@ _PRIORITY = "http://terminology.hl7.org/CodeSystem/processpriority"
 _EXT_ENCOUNTER = "urn:benhan:encounter"
 _EXT_TRANSACTION = "urn:benhan:bhyt:ma-giao-dich"
 _ERRORS = "urn:benhan:bhyt:loi"
+_PLACE = re.compile(r"XML\d+/(?:dòng \d+/)?(\w+)")
 _TITLES = {"XML2": "Thuốc (XML2)", "XML3": "Dịch vụ kỹ thuật, vật tư (XML3)"}
 
 
 def register_jobs() -> None:
     """Register the outbox topics of this gateway."""
     register(TOPIC, submit)
+    register(CARD_TOPIC, check_cards)
 
 
 async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
@@ -46,6 +51,7 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
 
     Raises: ``NeighbourFailed`` when the portal is away (the worker tries again).
     """
+    use_local(store.settings.home / "bhyt")
     ctx = Ctx(tenant, _DEVICE, purpose="HPAYMT")
     repo = store.repo(ctx, SystemPolicy())
     encounter_id = str(payload["encounter"])
@@ -112,6 +118,15 @@ async def _keep(
         document = _document(tx, encounter, encounter_id, claim_id, package, sha256, len(raw))
         await tx.update(document)
         await tx.update(await _claim(tx, encounter, encounter_id, claim_id, package, waiting=waiting))
+        await _supersede(tx, package.ma_lk, claim_id)
+
+
+async def _supersede(tx: Repository, ma_lk: str, claim_id: str) -> None:
+    """Earlier claims of the đợt are withdrawn on the record: the portal replaces them by MA_LK."""
+    page = await tx.search("Claim", [("identifier", f"{systems.MA_LK}|{ma_lk}"), ("_count", "100")])
+    for earlier in page.entries:
+        if earlier.id != claim_id and earlier.data["status"] in ("active", "draft"):
+            await tx.update({**earlier.data, "status": "cancelled"}, if_match=earlier.version)
 
 
 def _document(
@@ -250,7 +265,15 @@ async def _answer(
         answer["error"] = [{"code": _error(f.code, f.sentence())} for f in faults]
     elif not received:
         answer["error"] = [{"code": _error(receipt.code, receipt.text)}]
+        told = [part.strip() for part in receipt.text.split(";") if _PLACE.search(part)]
+        answer["error"] += [{"code": _error(_tag_at(part), part)} for part in told if part != receipt.text]
     await repo.update(answer)
+
+
+def _tag_at(text: str) -> str:
+    """The tag a sentence of the portal names."""
+    found = _PLACE.search(text)
+    return found.group(1) if found else ""
 
 
 def _error(code: str, text: str) -> JsonObject:

@@ -3,16 +3,25 @@
 Strict: every call but the token needs a living token; packages are decoded and go through the same checks as before
 sending. Only codes of the reference are answered (000-401 for cards; 200, 401, 403, 205 for packages: the list of
 codes for sending is not public, so every fault of a package is 205 with the places in ``thongDiep``).
-Faults are switched by ``POST /_admin/faults`` with counters: ``{"lose_answer": 1, "fail": 1, "expire": 1}``.
+What correct software never writes (nested XML, tags in another order or in lower case, tags of one's own, several HOSO,
+base64 twice) is refused too, though intake would read it.
+Faults are switched by ``POST /_admin/faults`` with counters: ``lose_answer`` (after acceptance), ``fail`` (HTTP 503),
+``expire`` (token forgotten), ``wrong_token`` (a token that does not hold), ``slow`` (an answer after ``slow_ms``),
+``refuse`` (205 that names two tags).
+Without ``state_dir`` only the shipped, invented register of cards is known (``data/simulator_cards.csv``).
 """
 
 from __future__ import annotations
 
+import asyncio
+import csv
 import hashlib
 import json
 import re
 import secrets
 from datetime import date, timedelta
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +42,7 @@ _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
 _CARD = re.compile(r"[A-Z]{2}\d{13}")
 _LIFE = timedelta(minutes=30)
 _CARDS_FILE = "cards.json"
+_ODD = frozenset({"nested", "base64-twice", "order", "case", "extra", "several"})
 
 
 def register_card(
@@ -63,6 +73,13 @@ def register_card(
         "maKetQua": code,
     }
     _write(path, known)
+
+
+@cache
+def shipped_cards() -> dict[str, dict[str, str]]:
+    """The invented register: card to the fields of an answer."""
+    text = files("benhan.gateways.bhyt").joinpath("data/simulator_cards.csv").read_text(encoding="utf-8")
+    return {row["maThe"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -112,7 +129,8 @@ class Portal:
             return _answer("401")
         token = secrets.token_urlsafe(24)
         expires = self.clock.now() + _LIFE
-        self.tokens[token] = (username, expires)
+        if not self._fault("wrong_token"):
+            self.tokens[token] = (username, expires)
         return JSONResponse(
             {
                 "maKetQua": "200",
@@ -148,8 +166,12 @@ class Portal:
         if not isinstance(body, dict) or not body.get("maThe") or not body.get("hoTen"):
             return _card_answer("205", {})
         card = str(body["maThe"])
-        known = _read(self.folder / _CARDS_FILE).get(card) if self.folder else None
+        known = self._cards().get(card)
         return _card_answer(self._judge(card, known, body), {"maThe": card, **(known or {})})
+
+    def _cards(self) -> dict[str, dict[str, str]]:
+        own = _read(self.folder / _CARDS_FILE) if self.folder else {}
+        return {**shipped_cards(), **own}
 
     def _judge(self, card: str, known: dict[str, str] | None, body: dict[str, Any]) -> str:
         if known is None:
@@ -177,25 +199,38 @@ class Portal:
         if self._fault("fail"):
             return PlainTextResponse("", status_code=503)
         checkin = "checkIn" in request.url.path
+        facility = str(form.get("maCSKCB", ""))
         if str(form.get("loaiHoSo", "")) != ("0" if checkin else "130"):
             return _answer("205", "loaiHoSo không đúng")
-        answer = self._receive(str(form.get("fileHSBase64", "")), str(form.get("maCSKCB", "")))
+        if str(form.get("maTinh", "")) != facility[:2]:
+            return _answer("205", "maTinh khác hai ký tự đầu của maCSKCB")
+        answer = self._receive(str(form.get("fileHSBase64", "")), facility, checkin)
+        if self._fault("slow"):
+            await asyncio.sleep(self.faults.get("slow_ms", 3000) / 1000)
         return _Lost() if self._fault("lose_answer") else answer
 
-    def _receive(self, encoded: str, facility: str) -> Response:
+    def _receive(self, encoded: str, facility: str, checkin: bool) -> Response:
         if encoded.lstrip().startswith("<"):
             return _answer("205", "fileHSBase64 không phải base64")
         try:
             package = read_package(encoded.encode())
         except BenhanError as error:
             return _answer("205", error.text)
+        if self._fault("refuse"):
+            return _answer("205", "XML1/dòng 1/MA_BENH_CHINH: từ chối thử; XML2/dòng 1/TT_THAU: từ chối thử")
+        layers = sum(n.code == "base64-whole" for n in package.leniencies)
+        odd = [f"{n.place}: {n.text}" for n in package.leniencies if n.code in _ODD]
+        if odd or layers != 1:
+            return _answer("205", "; ".join(odd) or "fileHSBase64 phải là một lớp base64")
+        if ("XML0" in package.rows) != checkin:
+            return _answer("205", "bảng không thuộc loại hồ sơ này")
         if package.facility != facility:
             return _answer("403", "Mã cơ sở của gói khác maCSKCB")
         faults = errors(check(package))
         if faults:
             return _answer("205", "; ".join(f.sentence() for f in faults[:50]))
         self.deliveries += 1
-        return JSONResponse(self._keep(package.ma_lk, "XML0" in package.rows, encoded))
+        return JSONResponse(self._keep(package.ma_lk, checkin, encoded))
 
     def _keep(self, ma_lk: str, checkin: bool, encoded: str) -> dict[str, Any]:
         digest = hashlib.sha256(encoded.encode()).hexdigest()
