@@ -96,6 +96,8 @@ async def paper_files(repo: Repository, found: list[Stored]) -> dict[str, bytes]
     for document in found:
         if document.type != "DocumentReference" or document.data["status"] == "entered-in-error":
             continue
+        if document.data["content"][0]["attachment"].get("contentType") != "application/pdf":
+            continue  # the claim's XML and the containers themselves are not papers
         code = document.data["type"]["coding"][0]["code"].replace("/", "-")
         folder = "giay" if document.data["status"] == "current" else "giay/cu"
         name = f"{folder}/{code}_{fact_of(document.data, 'to') or document.id}_{document.id[-8:]}.pdf"
