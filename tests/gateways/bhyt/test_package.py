@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from benhan.base import json_door
 from benhan.base.errors import BenhanError, RuleViolation
+from benhan.fhir import validate
 from benhan.gateways.bhyt import check, from_fhir, make_row, read_package, to_fhir, write_package
 from benhan.gateways.bhyt.money import drug_amounts, money, service_amounts, split
-from benhan.gateways.bhyt.package import Package
-from benhan.gateways.bhyt.samples import package_of, stories, write_all
+from benhan.gateways.bhyt.package import Package, Row
+from benhan.gateways.bhyt.samples import Story, package_of, stories, write_all
 from benhan.gateways.bhyt.tables import tables
 
 SAMPLES = Path(__file__).parents[3] / "src/benhan/gateways/bhyt/data/samples"
@@ -182,14 +184,54 @@ def test_lines_follow_the_card_of_their_day() -> None:
 
 
 texts = st.text(
-    st.characters(min_codepoint=32, max_codepoint=0x1EFF, exclude_categories=("Cs", "Cc")), max_size=30
+    st.characters(min_codepoint=9, max_codepoint=0x1F64F, exclude_categories=("Cs", "Cc")), max_size=30
 ).filter(lambda t: not t.isspace())
-tags = st.sampled_from([n for n in tables()["XML2"].names() if n != "MA_LK"])
+own_tags = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ_", min_size=1, max_size=8).map("RIENG".__add__)
+_FIXED = {"MA_LK", "NGAY_VAO", "NGAY_RA", "MA_BN", "MA_CSKCB"}
 
 
-@given(values=st.dictionaries(tags, texts), extra=texts)
-@hypothesis_settings(max_examples=60, derandomize=True)
-def test_xml_to_fhir_to_xml_is_identity(values: dict[str, str], extra: str) -> None:
-    package = _changed(package_of(stories()[1], 2), "XML2", 1, **values, THE_LA=extra)
+@st.composite
+def packages(draw: st.DrawFn) -> Package:
+    """A package with any tables, any number of lines, any text in any tag but those that tie it together."""
+    base = package_of(stories()[0], 1)
+    head = base.table("XML1")[0].values
+    rows: dict[str, tuple[Row, ...]] = {}
+    for name, table in tables().items():
+        count = 1 if name == "XML1" else draw(st.integers(0, 2 if table.repeating else 1))
+        made = []
+        for line in range(1, count + 1 if name != "XML0" else 1):
+            fixed = {tag: head[tag] for tag in _FIXED if name == "XML1" or tag == "MA_LK"}
+            free = [tag for tag in table.names() if tag not in fixed]
+            values = draw(st.dictionaries(st.sampled_from(free), texts, max_size=12))
+            more = draw(st.dictionaries(own_tags, texts, max_size=2))
+            made.append(make_row(name, line, {**values, **more, **fixed}))
+        if made:
+            rows[name] = tuple(made)
+    return Package(base.facility, base.made_on, rows)
+
+
+def _identity(package: Package) -> None:
     raw = write_package(package)
-    assert write_package(from_fhir(to_fhir(read_package(raw)))) == raw
+    assert read_package(raw) == package
+    bundle = to_fhir(read_package(raw))
+    assert write_package(from_fhir(json_door.loads(json_door.dumps(bundle)))) == raw
+    for entry in bundle["entry"]:
+        validate(entry["resource"])
+
+
+@given(package=packages())
+@hypothesis_settings(max_examples=25, derandomize=True, deadline=None)
+def test_xml_to_fhir_to_xml_is_identity(package: Package) -> None:
+    _identity(package)
+
+
+@pytest.mark.long
+@given(package=packages())
+@hypothesis_settings(max_examples=1000, deadline=None)
+def test_xml_to_fhir_to_xml_is_identity_at_length(package: Package) -> None:
+    _identity(package)
+
+
+@pytest.mark.parametrize("story", stories(), ids=lambda s: s.key)
+def test_every_story_comes_back_from_fhir(story: Story) -> None:
+    _identity(package_of(story, 1))

@@ -2,7 +2,7 @@
 
 Face::
 
-    register_jobs() -> None                                  outbox topic ``bhyt.submit`` {encounter, ma_lk}
+    register_jobs() -> None      outbox topics ``bhyt.submit`` {encounter, ma_lk}, ``bhyt.card-check`` {encounter}
     await submit_waiting(store, tenant) -> int               claims made while no portal was set
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]

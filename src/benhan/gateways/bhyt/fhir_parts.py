@@ -84,7 +84,9 @@ def clean(resource: JsonObject) -> JsonObject:
 
 
 def concept(system: str, code: str, text: str) -> JsonObject:
-    concept: JsonObject = {"coding": [{"system": system, "code": code}]} if code.strip() else {}
+    """A CodeableConcept; a code loses blanks that FHIR does not allow in it (the line keeps them)."""
+    plain = " ".join(code.split())
+    told: JsonObject = {"coding": [{"system": system, "code": plain}]} if plain else {}
     if text.strip():
-        concept["text"] = text
-    return concept or {"text": "Không ghi"}
+        told["text"] = text
+    return told or {"text": "Không ghi"}
