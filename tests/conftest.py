@@ -45,7 +45,13 @@ class DatabaseServer:
 
     def settings(self, home: Path, name: str, **more: object) -> Settings:
         """Settings for the database ``name`` on this server; nothing is made."""
-        values: dict[str, object] = {"home": home, "database_name": name, "pool_size": 6, "practice": True, **more}
+        values: dict[str, object] = {
+            "home": home,
+            "database_name": name,
+            "pool_size": 6,
+            "practice": True,
+            **more,
+        }
         if self.url:
             values["database_url"] = self.url
         else:
@@ -68,6 +74,11 @@ class DatabaseServer:
     def drop(self, name: str) -> None:
         """Remove a database of this run."""
         with psycopg.connect(self.admin, autocommit=True) as admin:
+            found = admin.execute(
+                "select 1 from pg_database where datname = %s and datistemplate", (name,)
+            ).fetchone()
+            if found:
+                admin.execute(sql.SQL("alter database {} is_template false").format(sql.Identifier(name)))
             admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
@@ -118,7 +129,9 @@ def _hold(settings: Settings) -> object:
 
 def _end(found: DatabaseServer, settings: Settings, holder: object, users: object) -> None:
     with psycopg.connect(found.admin, autocommit=True) as admin:
-        names = admin.execute("select datname from pg_database where datname like %s", (f"t_{found.worker}_%",)).fetchall()
+        names = admin.execute(
+            "select datname from pg_database where datname like %s", (f"t_{found.worker}_%",)
+        ).fetchall()
     if holder is None:
         for (name,) in names:
             found.drop(name)

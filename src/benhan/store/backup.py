@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -25,6 +26,7 @@ from benhan.store import migrations, server
 from benhan.store.embedded import Cluster
 
 FORMAT = 1
+_PREAMBLE_LINES = 60
 _DUMP = "database.dump"
 _NOT_KEPT = frozenset({"database.json"})  # passwords of the old server's logins
 
@@ -107,7 +109,7 @@ def _check(path: Path) -> JsonObject:
 
 
 def _load(settings: Settings, dsn: str, path: Path, manifest: JsonObject) -> None:
-    _run("pg_restore", dsn, "--exit-on-error", "--single-transaction", str(path / _DUMP))
+    _replay(dsn, path / _DUMP)
     for name, target in _folders(settings).items():
         for listed in manifest["files"]:
             if listed.startswith(name + "/"):
@@ -133,6 +135,30 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _replay(dsn: str, dump: Path) -> None:
+    """Put a dump into an empty database, in one transaction.
+
+    It goes as a script through psql, because a dump of a newer client opens with settings that an older server does
+    not know (``transaction_timeout`` came with PostgreSQL 17).
+    """
+    with tempfile.TemporaryDirectory(prefix="benhan-restore-") as folder:
+        raw, script = Path(folder) / "raw.sql", Path(folder) / "script.sql"
+        _call("pg_restore", [f"--file={raw}", str(dump)], {})
+        with raw.open("rb") as source, script.open("wb") as target:
+            for number, line in enumerate(source):
+                if number > _PREAMBLE_LINES or not line.startswith(b"SET transaction_timeout"):
+                    target.write(line)
+        _run(
+            "psql",
+            dsn,
+            "--quiet",
+            "--no-psqlrc",
+            "--set=ON_ERROR_STOP=1",
+            "--single-transaction",
+            f"--file={script}",
+        )
+
+
 def _run(program: str, dsn: str, *arguments: str) -> None:
     """Run a client program of the wheel; the password goes by the environment, not by the command line."""
     parts = conninfo_to_dict(dsn)
@@ -141,9 +167,13 @@ def _run(program: str, dsn: str, *arguments: str) -> None:
     connection = [
         f"--{'username' if k == 'user' else k}={v}" for k, v in parts.items() if k in ("host", "port", "user")
     ]
+    _call(program, [*connection, f"--dbname={name}", *arguments], {"PGPASSWORD": password})
+
+
+def _call(program: str, arguments: list[str], environment: dict[str, str]) -> None:
     result = subprocess.run(  # noqa: S603 - a program of the wheel with our arguments
-        [str(Cluster(Path(".")).binary(program)), *connection, f"--dbname={name}", *arguments],
-        env={**os.environ, "PGPASSWORD": password},
+        [str(Cluster(Path(".")).binary(program)), *arguments],
+        env={**os.environ, **environment},
         capture_output=True,
         check=False,
     )
