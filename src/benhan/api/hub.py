@@ -159,7 +159,7 @@ class _Door:
         """A claim package of other software; the answer says what became of it."""
         caller = await self._caller(request, Action.CREATE)
         name = f"{caller.facility.code}-{correlation_of(request)}.xml"
-        result = await ingest_package(caller.repo, await request.body(), name)
+        result = await ingest_package(caller.repo, await request.body(), name, sender=caller.facility)
         body: JsonObject = {"status": result.status, "maLk": result.ma_lk, "reason": result.reason}
         return _answer(body, 422 if result.status == "quarantined" else 200)
 

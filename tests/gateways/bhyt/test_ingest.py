@@ -13,7 +13,7 @@ from benhan.gateways.bhyt import ingest, make_row, quarantined, replay, write_pa
 from benhan.gateways.bhyt.package import Package
 from benhan.gateways.bhyt.samples import package_of, stories
 from benhan.gateways.bhyt.to_fhir import provenance_id
-from benhan.store import Repository
+from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 
 SAMPLES = Path(__file__).parents[3] / "src/benhan/gateways/bhyt/data/samples"
 TYPES = (
@@ -116,3 +116,38 @@ async def test_quarantine_is_seen_by_its_own_tenant_only(repo: Repository, other
     await ingest(repo, b"<khong", "x.xml")
     assert len(await quarantined(repo)) == 1
     assert await quarantined(other_repo) == []
+
+
+async def test_at_the_hub_the_sender_keeps_custody_and_people_are_linked(store: Store) -> None:
+    hub = await store.create_tenant("hub", "51", "Trục liên thông")
+    for code in ("51Z07", "51Z01"):
+        await store.create_tenant("facility", code, code)
+    first, other = [await store.tenant_by_code(code) for code in ("51Z07", "51Z01")]
+    assert first is not None
+    assert other is not None
+    repo = store.repo(Ctx(hub, Actor("Device/thu", "Thử", "system")), SystemPolicy())
+    package = package_of(stories()[0], 1)
+    assert (await ingest(repo, write_package(package), "a.xml", sender=first)).status == "created"
+    head = package.table("XML1")[0].values
+    there = {**head, "MA_CSKCB": "51Z01", "MA_BN": "KHAC-9", "MA_LK": "KHAC-1"}
+    rows = {
+        n: tuple(make_row(n, r.line, {**r.values, "MA_LK": "KHAC-1"}) for r in rs)
+        for n, rs in package.rows.items()
+    }
+    elsewhere = Package("51Z01", package.made_on, {**rows, "XML1": (make_row("XML1", 1, there),)})
+    forged = await ingest(repo, write_package(elsewhere), "b.xml", sender=first)
+    assert (forged.status, forged.reason) == (
+        "quarantined",
+        "gói/MACSKCB: gói của cơ sở 51Z01, nơi gửi là 51Z07.",
+    )
+    (waiting,) = await quarantined(repo)
+    assert (await replay(repo, waiting.sha256)).status == "quarantined"
+    assert (await ingest(repo, write_package(elsewhere), "b.xml", sender=other)).status == "created"
+    assert await repo.count("Patient", []) == 1
+    encounters = (await repo.search("Encounter", [])).entries
+    assert {e.custodian for e in encounters} == {first.id, other.id}
+    assert len({e.data["subject"]["reference"] for e in encounters}) == 1
+    changed = Package("51Z07", package.made_on, {n: r for n, r in package.rows.items() if n != "XML4"})
+    assert (await ingest(repo, write_package(changed), "c.xml", sender=first)).status == "updated"
+    assert await repo.count("Patient", []) == 1
+    assert await repo.count("Observation", []) == 1
