@@ -55,7 +55,9 @@ class House:
     @property
     def repo(self) -> Repository:
         """The facility with all rights, for arranging."""
-        return self.store.repo(Ctx(tenant=self.tenant, actor=Actor("Device/test", "Kiểm thử", "system")), SystemPolicy())
+        return self.store.repo(
+            Ctx(tenant=self.tenant, actor=Actor("Device/test", "Kiểm thử", "system")), SystemPolicy()
+        )
 
 
 class Browser(httpx.AsyncClient):
@@ -112,7 +114,14 @@ async def found_house(store: Store, tenant: UUID, wanted: tuple[str, ...]) -> Ho
         display, roles, licence = PEOPLE[username]
         secret = new_totp_secret()
         made = await onboard(
-            house.repo, username, PASSWORD, display, roles, licence=licence, totp_secret=secret, must_change=False
+            house.repo,
+            username,
+            PASSWORD,
+            display,
+            roles,
+            licence=licence,
+            totp_secret=secret,
+            must_change=False,
         )
         if licence:
             await KeyStore(house.repo).enrol(made.person, display, licence, PIN)

@@ -71,11 +71,17 @@ class Walk:
     async def enter(self, username: str, **options: Any) -> Page:
         if username in self.pages:  # a one-time code serves once
             return self.pages[username]
-        context = await self.chromium.new_context(viewport=SIZE, locale="vi-VN", timezone_id="Asia/Ho_Chi_Minh", **options)
+        context = await self.chromium.new_context(
+            viewport=SIZE, locale="vi-VN", timezone_id="Asia/Ho_Chi_Minh", **options
+        )
         page = await context.new_page()
-        page.on("console", lambda m: self.faults.append(f"{username}: {m.text}") if m.type == "error" else None)
+        page.on(
+            "console", lambda m: self.faults.append(f"{username}: {m.text}") if m.type == "error" else None
+        )
         page.on("pageerror", lambda e: self.faults.append(f"{username}: {e}"))
-        page.on("request", lambda r: None if r.url.startswith(self.server.url) else self.outside.append(r.url))
+        page.on(
+            "request", lambda r: None if r.url.startswith(self.server.url) else self.outside.append(r.url)
+        )
         code = totp_code(self.house.people[username].secret, self.house.store.clock.now())
         await live.sign_in(page, self.server, username, PASSWORD, code)
         self.pages[username] = page
@@ -226,7 +232,9 @@ async def vital_signs(walk: Walk, base: str) -> None:
                              ("84", "37,6", "125", "80", "20", "97"), ("78", "36,9", "120", "75", "18", "98"))):  # fmt: skip
         await nurse.goto(f"{base}/sinh-hieu")
         await nurse.fill("#f-happened", moment(start - timedelta(minutes=270 - 80 * n)))
-        for name, value in zip(("pulse", "temperature", "systolic", "diastolic", "breathing", "spo2"), row, strict=True):
+        for name, value in zip(
+            ("pulse", "temperature", "systolic", "diastolic", "breathing", "spo2"), row, strict=True
+        ):
             await nurse.fill(f"#f-{name}", value)
         await nurse.get_by_role("button", name="Ghi một lượt").click()
         await nurse.wait_for_url("**xong=da-ghi")

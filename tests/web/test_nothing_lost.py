@@ -95,7 +95,9 @@ async def paper(house: Any) -> str:
     """A record opened on 01/BV1, arranged below the pages."""
     repo = house.repo
     doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
-    patient = await records.register_patient(repo, PersonInput(name="Phạm Văn Kiểm Thử", birth_date="1990", sex="male"))
+    patient = await records.register_patient(
+        repo, PersonInput(name="Phạm Văn Kiểm Thử", birth_date="1990", sex="male")
+    )
     admitted = await records.admit(
         repo, records.Admission(patient.id, house.store.clock.now(), "K03", "Khoa Nội tổng hợp", doctor)
     )

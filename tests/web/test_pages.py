@@ -67,7 +67,9 @@ def test_every_sentence_is_in_english_too() -> None:
     wanted = sentences()
     assert sorted(wanted - known.keys()) == []
     assert sorted(known.keys() - wanted) == []
-    assert [k for k, v in known.items() if set(re.findall(r"\{\w+\}", k)) != set(re.findall(r"\{\w+\}", v))] == []
+    assert [
+        k for k, v in known.items() if set(re.findall(r"\{\w+\}", k)) != set(re.findall(r"\{\w+\}", v))
+    ] == []
 
 
 def test_own_styles_stay_small() -> None:
@@ -101,7 +103,13 @@ def test_pages_keep_to_their_budget() -> None:
     base = ("vendor/htmx/htmx.min.js", "vendor/idiomorph/idiomorph-ext.min.js", "js/page.js")
     writing = (*base, "js/autosave.js", "js/pick.js")
     plotting = (*base, "vendor/uplot/uPlot.iife.min.js", "js/plots.js")
-    styles = ("vendor/bootstrap/bootstrap.min.css", "css/tokens.css", "css/app.css", "forms/forms.css", "icons.svg")
+    styles = (
+        "vendor/bootstrap/bootstrap.min.css",
+        "css/tokens.css",
+        "css/app.css",
+        "forms/forms.css",
+        "icons.svg",
+    )
     fonts = [n for n in assets.assets() if n.endswith(".woff2")]
     assert travels(*writing) < 120_000
     assert travels(*plotting) < 120_000
@@ -138,7 +146,9 @@ async def test_post_without_token_is_refused(as_person: Any) -> None:
     assert answer.status_code == 403
     await desk.see("/tiep-don")
     answer = await desk.post(
-        "/tiep-don/dang-ky", data={"csrf": desk.csrf(), "name": "Kẻ Giả Mạo"}, headers={"Sec-Fetch-Site": "cross-site"}
+        "/tiep-don/dang-ky",
+        data={"csrf": desk.csrf(), "name": "Kẻ Giả Mạo"},
+        headers={"Sec-Fetch-Site": "cross-site"},
     )
     assert answer.status_code == 403
     answer = await desk.post("/dang-nhap", data={"csrf": "", "ten": "x"})

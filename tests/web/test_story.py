@@ -108,11 +108,15 @@ async def test_record_is_written_signed_and_closed(as_person: Any, house: Any) -
     assert "Ran nổ đáy phổi phải." in doctor.last.text
 
     await doctor.see(f"{base}/xet-nghiem")
-    await doctor.press(f"{base}/xet-nghiem", codes=["LAB001", "LAB002"], happened=field(doctor.last.text, "happened"))
+    await doctor.press(
+        f"{base}/xet-nghiem", codes=["LAB001", "LAB002"], happened=field(doctor.last.text, "happened")
+    )
     text = await lab.see(f"{base}/xet-nghiem")
     order = re.search(rf"{base}/xet-nghiem/([^/]+)/ket-qua", text)
     assert order
-    text = await lab.press(f"{base}/xet-nghiem/{order[1]}/ket-qua", value="3,2", performed=field(text, "performed"))
+    text = await lab.press(
+        f"{base}/xet-nghiem/{order[1]}/ket-qua", value="3,2", performed=field(text, "performed")
+    )
     assert "▼" in text or "▲" in text
     await doctor.see(f"/nguoi-benh/{patient}/xet-nghiem/LAB001")
 
@@ -144,7 +148,9 @@ async def test_record_is_written_signed_and_closed(as_person: Any, house: Any) -
         do="sign", pin="246810",
     )  # fmt: skip
     assert "Nguyễn Văn Thử" in doctor.last.text
-    await doctor.press(f"/to/{sheet}", happened=field(doctor.last.text, "happened"), progress="Đỡ ho.", do="sign")
+    await doctor.press(
+        f"/to/{sheet}", happened=field(doctor.last.text, "happened"), progress="Đỡ ho.", do="sign"
+    )
     assert doctor.last.text.count("chưa ký") == 0
     await doctor.press(f"/to/{sheet}/ket-thuc", pin="246810")
 

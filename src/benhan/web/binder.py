@@ -90,7 +90,7 @@ async def _addendum(visit: Visit) -> Response:
     if order_id and not visit.text("value"):
         text = "Ghi kết quả của chỉ định đã chọn."
         raise InvalidInput("web.no-result", text, issues=[Issue("web.no-result", text, "value")])
-    happened = show.read_moment(visit.text("happened"), "happened")
+    happened = visit.moment("happened")
     result = None
     if order_id:
         try:

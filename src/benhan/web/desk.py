@@ -18,7 +18,6 @@ from benhan.identity import (
     parse_qr,
     person_from_scan,
 )
-from benhan.store import Stored
 from benhan.web import lists, rail, show
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
@@ -108,7 +107,8 @@ def person_of_form(visit: Visit) -> PersonInput:
         born = read
     values["sex"] = values["sex"] or "unknown"
     values["bhyt"] = values["bhyt"].upper().replace(" ", "")
-    return PersonInput(**values, birth_date=born, source=visit.text("source"))
+    typed: dict[str, Any] = {**values, "birth_date": born, "source": visit.text("source")}
+    return PersonInput(**typed)
 
 
 @page("patient.register")
@@ -233,7 +233,7 @@ async def _admit(visit: Visit) -> Response:
         text = "Chọn khoa nhận người bệnh."
         raise RuleViolation("web.choose-khoa", text, issues=[Issue("web.choose-khoa", text, "khoa")])
     visit.require("patient.admit", khoa)
-    happened = show.read_moment(visit.text("happened"), "happened")
+    happened = visit.moment("happened")
     ill = visit.text("time_of_illness")
     admission = records.Admission(
         patient_id=visit.path("patient"),
@@ -272,22 +272,8 @@ def coverage_of_form(visit: Visit) -> records.CoverageInput | None:
         percent=int(percent),
         ma_doituong=visit.text("ma_doituong") or None,
         registered_at=visit.text("registered_at") or None,
-        starts=show.read_moment(visit.text("starts"), "starts") if visit.text("starts") else None,
+        starts=visit.moment("starts") if visit.text("starts") else None,
     )
-
-
-@page("patient.search")
-async def search(visit: Visit) -> Response:
-    """Find people by name, number or phone; asked by POST, so that no name stands in an address."""
-    text = visit.text("tu")
-    people: list[Stored] = await find_patients(visit.repo, text) if len(text) >= 2 else []
-    return visit.draw("search.html", people=people, text=text, **await rail.around(visit))
-
-
-@page("patient.search")
-async def search_page(visit: Visit) -> Response:
-    """The empty search."""
-    return visit.draw("search.html", people=[], text="", **await rail.around(visit))
 
 
 __all__ = ["ROUTES", "coverage_of_form", "doctor_of"]
@@ -299,6 +285,4 @@ ROUTES = [
     Route("/tiep-don/chon", take, methods=["POST"]),
     Route("/tiep-don/nhap-vien/{patient}", admit_page, methods=["GET"]),
     Route("/tiep-don/nhap-vien/{patient}", admit, methods=["POST"]),
-    Route("/tim", search_page, methods=["GET"]),
-    Route("/tim", search, methods=["POST"]),
 ]

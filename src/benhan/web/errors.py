@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -75,7 +76,7 @@ async def error_page(
 ) -> Response:
     """Draw the page; without the frame when even that cannot be loaded."""
     title, advice = WORDS.get(status, WORDS[500])
-    context = {
+    context: dict[str, Any] = {
         "title": title,
         "advice": advice,
         "text": text,

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any, Protocol
-from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from benhan.access import COOKIE, CSRF_FIELD, CSRF_HEADER, SignedIn, may, require, roles, session_ctx
+from benhan.access import COOKIE, CSRF_FIELD, CSRF_HEADER, SignedIn, may, require, session_ctx
 from benhan.base.clock import local_date
 from benhan.base.errors import (
     BenhanError,
@@ -33,49 +28,17 @@ from benhan.base.errors import (
     NotAuthenticated,
     RuleViolation,
 )
-from benhan.base.json_door import dumps
 from benhan.base.settings import Settings
 from benhan.catalogue import systems
-from benhan.records import Staff, state_title
+from benhan.records import Staff
 from benhan.store import Repository, Store
-from benhan.web import assets, show
-from benhan.web.i18n import LANGUAGES, N_, Translate, translator
-from benhan.web.lists import khoa_title
+from benhan.web import show
+from benhan.web.drawing import environment
+from benhan.web.i18n import LANGUAGES, Translate, translator
+from benhan.web.words import DONE
 
-TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGE_COOKIE, THEME_COOKIE, PRE_COOKIE = "benhan_lang", "benhan_theme", "benhan_pre"
 SAFE = frozenset({"GET", "HEAD"})
-
-#: What a page says after an act; the address carries only the key.
-DONE = {
-    "da-luu": N_("Đã lưu."),
-    "da-ky": N_("Đã ký."),
-    "da-rut": N_("Đã rút chữ ký; bản cũ vẫn được giữ."),
-    "da-cap": N_("Đã cấp giấy."),
-    "da-dang-ky": N_("Đã đăng ký người bệnh."),
-    "da-nhap-vien": N_("Đã nhập viện."),
-    "da-mo": N_("Đã mở hồ sơ bệnh án."),
-    "da-chi-dinh": N_("Đã ra chỉ định."),
-    "da-huy": N_("Đã hủy; lý do được giữ lại."),
-    "da-co-ket-qua": N_("Đã nhập kết quả."),
-    "da-ghi": N_("Đã ghi."),
-    "da-dung": N_("Đã ghi một lần dùng thuốc."),
-    "da-ngung": N_("Đã ngừng thuốc."),
-    "da-ra-vien": N_("Đã cho ra viện."),
-    "da-chuyen": N_("Đã yêu cầu chuyển khoa; chờ khoa nhận."),
-    "da-nhan-khoa": N_("Đã nhận người bệnh vào khoa."),
-    "da-ket-thuc-to": N_("Đã kết thúc và ký tờ."),
-    "da-tong-ket": N_("Đã tổng kết hồ sơ."),
-    "da-nop": N_("Đã nộp hồ sơ về phòng KHTH."),
-    "da-nhan": N_("Đã nhận hồ sơ."),
-    "da-tra": N_("Đã trả hồ sơ về khoa."),
-    "da-dong": N_("Đã đóng và niêm phong hồ sơ."),
-    "da-bo-sung": N_("Đã ghi bổ sung và ký."),
-    "da-mo-lai": N_("Đã mở lại hồ sơ."),
-    "da-mo-quyen": N_("Đã ghi quyền xem; hệ thống đã ghi nhật ký."),
-    "da-the": N_("Đã ghi thẻ BHYT."),
-    "da-doi-mat-khau": N_("Đã đổi mật khẩu."),
-}
 
 
 @dataclass(slots=True)
@@ -156,6 +119,11 @@ class Visit:
         """Text of a posted field, trimmed."""
         value = self.form.get(name, "")
         return value.strip() if isinstance(value, str) else ""
+
+    def moment(self, name: str) -> datetime:
+        """Instant in a posted field; the present minute means this very instant, so that acts keep their order."""
+        at, now = show.read_moment(self.text(name), name), self.now
+        return now if at.second == 0 and at <= now < at + timedelta(minutes=1) else at
 
     def typed(self) -> dict[str, str]:
         """All posted text fields, for showing them again."""
@@ -319,54 +287,3 @@ def set_pre_cookie(visit: Visit, response: Response) -> str:
         PRE_COOKIE, value, max_age=3600, httponly=True, samesite="strict", secure=cookie_secure(visit)
     )
     return value
-
-
-@pass_context
-def _drawn_icon(context: Mapping[str, Any], name: str) -> Markup:
-    return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>').format(
-        assets.static_url("icons.svg"), name
-    )
-
-
-@cache
-def environment(language: str) -> Environment:
-    """Jinja for a language."""
-    env = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
-    )
-    translate = translator(language)
-    env.globals.update(
-        _=translate,
-        static=assets.static_url,
-        icon=_drawn_icon,
-        languages=LANGUAGES,
-        language=language,
-        systems=systems,
-        csrf_field=CSRF_FIELD,
-        age=lambda born, on: show.age(born, on, translate),
-        name_of=show.name_of,
-        identifiers=show.identifiers,
-        address_of=show.address_of,
-        phone_of=show.phone_of,
-        band=show.band,
-    )
-    env.filters.update(
-        moment=show.moment,
-        day=show.day,
-        number=show.number,
-        money=show.money,
-        unit=show.unit,
-        sex=lambda code: translate(show.SEX.get(code or "unknown", "Chưa rõ")),
-        t=translate,
-        q=lambda text: quote(str(text), safe=""),
-        khoa_name=khoa_title,
-        role_title=lambda code: translate({r.code: r.title for r in roles()}.get(code, code)),
-        state_title=lambda state: translate(state_title(state)),
-        json=lambda value: dumps(value).decode(),
-    )
-    return env

@@ -103,7 +103,7 @@ async def _order_labs(visit: Visit) -> Response:
     codes = tuple(str(c) for c in visit.form.getlist("codes"))
     order = records.LabOrder(
         codes,
-        show.read_moment(visit.text("happened"), "happened"),
+        visit.moment("happened"),
         await visit.staff(),
         note=visit.text("note"),
         urgent=visit.text("urgent") == "1",
@@ -131,9 +131,9 @@ async def _result(visit: Visit) -> Response:
         value = typed
     given = records.ResultInput(
         value,
-        show.read_moment(visit.text("performed"), "performed"),
+        visit.moment("performed"),
         await visit.staff(),
-        taken=show.read_moment(visit.text("taken"), "taken") if visit.text("taken") else None,
+        taken=visit.moment("taken") if visit.text("taken") else None,
         machine=visit.text("machine") or None,
         note=visit.text("note"),
     )
@@ -191,7 +191,7 @@ async def _order_drug(visit: Visit) -> Response:
         route=visit.text("route") or medicine.route,
         per_day=int(show.read_number(visit.text("per_day"), "per_day")),
         days=int(show.read_number(visit.text("days"), "days")),
-        happened=show.read_moment(visit.text("happened"), "happened"),
+        happened=visit.moment("happened"),
         doctor=await visit.staff(),
         note=visit.text("note"),
         late_reason=visit.text("late_reason") or None,
@@ -210,7 +210,7 @@ async def _give(visit: Visit) -> Response:
     encounter_id = visit.path("encounter")
     visit.require("drug.administer", (await records.case(visit.repo, encounter_id)).khoa)
     given = records.Administration(
-        show.read_moment(visit.text("happened"), "happened"),
+        visit.moment("happened"),
         show.read_number(visit.text("quantity"), "quantity"),
         await visit.staff(),
         visit.text("note"),

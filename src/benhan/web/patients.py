@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.catalogue import lab_item
+from benhan.identity import find_patients
+from benhan.store import Stored
 from benhan.web import plots, rail, show
 from benhan.web.frame import Visit, page
 from benhan.web.i18n import N_
@@ -146,7 +148,9 @@ async def who_looked(visit: Visit) -> Response:
     patient_id = visit.path("patient")
     frame = await rail.about(visit, patient_id)
     rows = await visit.repo.audit_of_patient(patient_id, 500)
-    return visit.draw("who_looked.html", **{**frame, "tab": "ai-xem"}, rows=_grouped(rows), acts=ACTS, parts=PARTS)
+    return visit.draw(
+        "who_looked.html", **{**frame, "tab": "ai-xem"}, rows=_grouped(rows), acts=ACTS, parts=PARTS
+    )
 
 
 def _grouped(rows: Iterable[Any]) -> list[dict[str, Any]]:
@@ -178,7 +182,23 @@ async def trend(visit: Visit) -> Response:
     return visit.draw("trend.html", **frame, item=item, points=points, plot=plot)
 
 
+@page("patient.search")
+async def search(visit: Visit) -> Response:
+    """Find people by name, number or phone; asked by POST, so that no name stands in an address."""
+    text = visit.text("tu")
+    people: list[Stored] = await find_patients(visit.repo, text) if len(text) >= 2 else []
+    return visit.draw("search.html", people=people, text=text, **await rail.around(visit))
+
+
+@page("patient.search")
+async def search_page(visit: Visit) -> Response:
+    """The empty search."""
+    return visit.draw("search.html", people=[], text="", **await rail.around(visit))
+
+
 ROUTES = [
+    Route("/tim", search_page, methods=["GET"]),
+    Route("/tim", search, methods=["POST"]),
     Route("/nguoi-benh", my_patients, methods=["GET"]),
     Route("/viec/ky", to_sign, methods=["GET"]),
     Route("/viec/no-ho-so", owed, methods=["GET"]),

@@ -13,7 +13,21 @@ from benhan.base.errors import BenhanError, NotFound
 from benhan.web.frame import Visit
 from benhan.web.i18n import N_
 
-COUNTS_FOR_S = 10.0
+COUNTS_FOR_S = 300.0
+#: Acts after which one's counts are taken again; every count reads patients' papers, which the audit keeps.
+CHANGES = frozenset(
+    {
+        "da-ky",
+        "da-rut",
+        "da-ra-vien",
+        "da-nop",
+        "da-tra",
+        "da-nhan",
+        "da-dong",
+        "da-nhap-vien",
+        "da-nhan-khoa",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +40,17 @@ class RailItem:
     count: int | None
 
 
+LISTS = frozenset({"/nguoi-benh", "/viec/ky", "/viec/no-ho-so"})
 _counts: dict[Any, tuple[float, tuple[int, int, int]]] = {}
 
 
 async def counts(visit: Visit) -> tuple[int, int, int]:
-    """Patients of mine, papers to sign, records owed; at most ten seconds old."""
+    """Patients of mine, papers to sign, records owed; at most five minutes old, new after one's own acts."""
     who, now = visit.signed_in, visit.now.timestamp()
     key = (who.ctx.tenant, who.account.id)
     known = _counts.get(key)
     fresh = known is not None and 0 <= now - known[0] < COUNTS_FOR_S
-    acted = visit.request.method != "GET" or bool(visit.request.query_params.get("xong"))
+    acted = visit.request.query_params.get("xong", "") in CHANGES or visit.request.url.path in LISTS
     if known is not None and fresh and not acted:
         return known[1]
     found = (await _count(_patients, visit), await _count(_to_sign, visit), await _count(_owed, visit))
@@ -153,13 +168,17 @@ class Right:
 async def present_right(visit: Visit, patient_id: str) -> Right | None:
     """The card of the person that is in force today and lasts longest."""
     try:
-        page = await visit.repo.search("Coverage", [("beneficiary", f"Patient/{patient_id}"), ("_count", "50")])
+        page = await visit.repo.search(
+            "Coverage", [("beneficiary", f"Patient/{patient_id}"), ("_count", "50")]
+        )
     except BenhanError:
         return None
     found, on = [], today(visit).isoformat()
     for stored in page.entries:
         period = stored.data.get("period") or {}
-        if stored.data.get("status") == "active" and period.get("start", "") <= on <= period.get("end", "9999"):
+        if stored.data.get("status") == "active" and period.get("start", "") <= on <= period.get(
+            "end", "9999"
+        ):
             percent = next((e.get("valueString", "") for e in stored.data.get("extension", [])
                             if e.get("url", "").endswith("muc-huong")), "")  # fmt: skip
             end = period.get("end")

@@ -52,6 +52,7 @@ def run(settings: Settings, target: str = TARGET) -> None:
     export(settings)
     from granian import Granian
     from granian.constants import Interfaces
+    from granian.log import LogLevels
 
     secure = settings.tls_cert is not None and settings.tls_key is not None and not settings.local_only
     Granian(
@@ -63,6 +64,6 @@ def run(settings: Settings, target: str = TARGET) -> None:
         workers=settings.web_processes,
         ssl_cert=settings.tls_cert if secure else None,
         ssl_key=settings.tls_key if secure else None,
-        log_level=settings.log_level if settings.log_level != "warning" else "warning",
+        log_level=LogLevels(settings.log_level),
         respawn_failed_workers=True,
     ).serve()

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.base.errors import Issue
-from benhan.web import rail, show
+from benhan.web import rail
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.record import is_closed, paper_frame
 from benhan.web.signing import pin_needed, sign_with
@@ -92,7 +92,7 @@ async def _add(visit: Visit) -> Response:
 
 async def _entry(visit: Visit) -> records.Entry:
     return records.Entry(
-        show.read_moment(visit.text("happened"), "happened"),
+        visit.moment("happened"),
         await visit.staff(),
         progress=visit.text("progress"),
         orders=visit.text("orders"),

@@ -75,7 +75,13 @@ def unit(code: str | None) -> str:
     if text.startswith("10*"):
         power, slash, rest = text[3:].partition("/")
         text = f"10{power.translate(_RAISED)}{slash}{rest}"
-    return text.replace("umol", "µmol").replace("ug/", "µg/").replace("[iU]", "IU").replace("{", "").replace("}", "")
+    return (
+        text.replace("umol", "µmol")
+        .replace("ug/", "µg/")
+        .replace("[iU]", "IU")
+        .replace("{", "")
+        .replace("}", "")
+    )
 
 
 def name_of(patient: JsonObject) -> str:

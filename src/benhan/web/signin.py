@@ -100,7 +100,7 @@ async def sign_out(visit: Visit) -> Response:
 async def totp_page(visit: Visit) -> Response:
     """Begin enrolment: a new seed as QR and text."""
     enrolment = await access.begin_totp(visit.repo, visit.signed_in.account.id)
-    return visit.draw("totp.html", enrolment=enrolment, picture=Markup(enrolment.qr_svg))
+    return visit.draw("totp.html", enrolment=enrolment, picture=Markup(enrolment.qr_svg))  # noqa: S704 - drawn by segno
 
 
 @page(pending=True)
@@ -135,7 +135,9 @@ async def password(visit: Visit) -> Response:
     except BenhanError as refused:
         frame = await rail.around(visit)
         return visit.draw("password.html", status=refused.status, issues=refused.issues, **frame)
-    return visit.go("/", "da-doi-mat-khau")
+    response = visit.go("/dang-nhap", "da-doi-mat-khau")  # every session of the account has ended
+    response.delete_cookie(access.COOKIE, path="/")
+    return response
 
 
 @page()

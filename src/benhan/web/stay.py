@@ -10,7 +10,7 @@ from starlette.routing import Route
 from benhan import records
 from benhan.base.errors import BenhanError, Issue, RuleViolation
 from benhan.catalogue import icd10, outcomes, result_names
-from benhan.web import desk, lists, rail, show
+from benhan.web import desk, lists, rail
 from benhan.web.frame import Visit, attempt, page
 
 
@@ -70,7 +70,7 @@ async def claims(visit: Visit, encounter_id: str) -> list[dict[str, Any]]:
         )
     except BenhanError:
         return []
-    rows = []
+    rows: list[dict[str, Any]] = []
     for claim in found.entries:
         answers = await visit.repo.search(
             "ClaimResponse", [("request", f"Claim/{claim.id}"), ("_count", "20")]
@@ -93,7 +93,7 @@ async def claims(visit: Visit, encounter_id: str) -> list[dict[str, Any]]:
                 "replies": sorted(replies, key=lambda r: str(r["at"]), reverse=True),
             }
         )
-    return sorted(rows, key=lambda r: r["at"], reverse=True)  # type: ignore[arg-type, return-value]
+    return sorted(rows, key=lambda r: r["at"], reverse=True)
 
 
 def _error(entry: dict[str, Any]) -> dict[str, str]:
@@ -131,7 +131,7 @@ async def _transfer(visit: Visit) -> Response:
     if to_khoa not in names:
         text = "Chọn khoa chuyển đến."
         raise RuleViolation("web.choose-khoa", text, issues=[Issue("web.choose-khoa", text, "to_khoa")])
-    happened = show.read_moment(visit.text("happened"), "happened")
+    happened = visit.moment("happened")
     reason = visit.text("reason")
     by = await visit.staff()
     await records.request_transfer(visit.repo, encounter_id, to_khoa, names[to_khoa], happened, reason, by)
@@ -151,7 +151,7 @@ async def _accept(visit: Visit) -> Response:
         text = "Yêu cầu chuyển khoa không còn chờ."
         raise RuleViolation("web.no-transfer", text)
     visit.require("patient.transfer", records_khoa_of_transfer(pending[task_id].data))
-    happened = show.read_moment(visit.text("happened"), "happened")
+    happened = visit.moment("happened")
     doctor = await desk.doctor_of(visit, visit.text("doctor"))
     bed = records.Bed(visit.text("room") or None, visit.text("bed") or None)
     await records.accept_transfer(visit.repo, task_id, happened, doctor, bed)
@@ -203,7 +203,7 @@ async def discharge(visit: Visit) -> Response:
 async def _discharge(visit: Visit) -> Response:
     encounter_id, doctor = visit.path("encounter"), await visit.staff()
     end = records.Discharge(
-        happened=show.read_moment(visit.text("happened"), "happened"),
+        happened=visit.moment("happened"),
         outcome=visit.text("outcome"),
         doctor=doctor,
         diagnosis=visit.text("diagnosis"),

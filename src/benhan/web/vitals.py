@@ -96,7 +96,7 @@ async def _record_round(visit: Visit) -> Response:
     visit.require("entry.vitals", (await records.case(visit.repo, encounter_id)).khoa)
     measured = {name: show.read_number(visit.text(name), name) for name in SIGNS if visit.text(name)}
     signs = records.VitalSigns(
-        show.read_moment(visit.text("happened"), "happened"),
+        visit.moment("happened"),
         await visit.staff(),
         late_reason=visit.text("late_reason") or None,
         **measured,
