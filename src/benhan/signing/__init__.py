@@ -4,8 +4,10 @@ from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.settings import Settings
 from benhan.signing import pki
+from benhan.signing.authority import ocsp_app, pki_app, tsa_app
 from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, sign_cades
 from benhan.signing.container import seal
+from benhan.signing.evidence import Evidence, EvidenceSource, LocalEvidence
 from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
 from benhan.signing.pdf import Place, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
@@ -23,10 +25,13 @@ def time_stamper(settings: Settings) -> TimeStamper:
 
 
 __all__ = [
+    "Evidence",
+    "EvidenceSource",
     "Finding",
     "HttpTimeStamper",
     "KeyInfo",
     "KeyStore",
+    "LocalEvidence",
     "LocalTimeStamper",
     "Place",
     "Prepared",
@@ -39,14 +44,17 @@ __all__ = [
     "cades_finish",
     "cades_prepare",
     "entry_signature",
+    "ocsp_app",
     "pdf_finish",
     "pdf_prepare",
     "pki",
+    "pki_app",
     "root_certificate",
     "seal",
     "sign_cades",
     "sign_pdf",
     "time_stamper",
+    "tsa_app",
     "verify_container",
     "verify_entry",
     "verify_pdf",

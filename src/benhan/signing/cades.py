@@ -12,7 +12,8 @@ from pyhanko.sign.signers.pdf_cms import ExternalSigner, PdfCMSSignedAttributes
 from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.json_door import loads_object
-from benhan.signing.signer import DIGEST, Prepared, Signer, mechanism, registry
+from benhan.signing.evidence import embed
+from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for, mechanism, registry
 
 _RESERVED = 1024
 
@@ -46,12 +47,15 @@ async def cades_prepare(data: bytes, signer: Signer) -> Prepared:
 async def cades_finish(
     prepared: Prepared, signer: Signer, signature: bytes, tsa: TimeStamper | None
 ) -> bytes:
-    """Last phase: the detached CMS, DER, with a time stamp when there is a stamper."""
+    """Last phase: the detached CMS, DER, with a time stamp when there is a stamper (B-T), and with revocation data
+    when the signer has a source of it (B-LT).
+    """
     state = loads_object(prepared.state)
     attributes = cms.CMSAttributes.load(base64.b64decode(state["attributes"]))
     signed = await _external(signer, signature).async_sign_prescribed_attributes(
         DIGEST, signed_attrs=attributes, timestamper=tsa
     )
+    embed(signed, await evidence_for(signer))
     return bytes(signed.dump())
 
 

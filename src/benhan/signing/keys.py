@@ -6,12 +6,13 @@ database alone opens nothing. Five wrong PINs suspend the key until an administr
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from argon2.low_level import Type, hash_secret_raw
@@ -25,6 +26,7 @@ from benhan.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.settings import Settings
 from benhan.signing import pki
+from benhan.signing.evidence import LocalEvidence
 from benhan.signing.signer import SoftwareSigner, certificate_of
 from benhan.store import Repository
 
@@ -36,7 +38,13 @@ _PUT = (
 )
 _GET = (
     "select id, name, certificate, chain, key_sealed, failed, expires_at, status from signing_key "
-    "where tenant = %s and owner = %s and status <> 'revoked' order by created_at desc limit 1"
+    "where tenant = %s and owner = %s and status not in ('revoked', 'retired') order by created_at desc limit 1"
+)
+# The row is held while a PIN is tried, so that guesses run one after another and each is counted.
+_TRY = _GET + " for update"
+_RETIRE = (
+    "update signing_key set status = 'retired' where tenant = %s and owner = %s "
+    "and status = 'active' and expires_at <= %s"
 )
 _ALL = (
     "select id, owner, name, licence, certificate, status, created_at, expires_at from signing_key "
@@ -48,7 +56,8 @@ _FAIL = (
 )
 _FORGIVE = "update signing_key set failed = 0 where tenant = %s and id = %s"
 _STATUS = (
-    "update signing_key set status = %s, failed = 0 where tenant = %s and owner = %s and status <> 'revoked'"
+    "update signing_key set status = %s, failed = 0 where tenant = %s and owner = %s "
+    "and status not in ('revoked', 'retired') returning certificate"
 )
 
 
@@ -98,16 +107,16 @@ class KeyStore:
         return await self._make(owner, name, licence, "person", pin)
 
     async def _make(self, owner: str, name: str, licence: str, kind: str, pin: str) -> KeyInfo:
-        pki.create(self._folder, self._repo.clock)
-        issued = pki.issue(self._folder, name, kind, self._repo.clock, licence or None)
+        issued = await asyncio.to_thread(self._issue, name, kind, licence)
         key_id, tenant, now = new_uuid(clock=self._repo.clock), self._repo.ctx.tenant, self._repo.clock.now()
-        sealed = _seal(issued.key, pin, self._pepper(), key_id)
+        sealed = await asyncio.to_thread(_seal, issued.key, pin, self._pepper(), key_id)
         expires = certificate_of(issued.certificate).not_valid_after
         values = (
             tenant, key_id, owner, kind, name, licence, issued.certificate, pki.chain(self._folder), sealed, now, expires,
         )  # fmt: skip
         try:
             async with self._repo.transaction() as tx:
+                await _connection(tx).execute(_RETIRE, (tenant, owner, now))
                 await _connection(tx).execute(_PUT, values)
                 await tx.audit(
                     "key-enrol", entity=owner, patient=None, detail={"key": str(key_id), "kind": kind}
@@ -124,36 +133,63 @@ class KeyStore:
         Raises: ``NotFound`` (signing.no-key), ``NotAllowed`` (signing.wrong-pin, signing.key-suspended,
         signing.certificate-expired).
         """
-        async with self._repo.transaction() as tx:
-            row = await (await _connection(tx).execute(_GET, (self._repo.ctx.tenant, owner))).fetchone()
-        if row is None:
-            raise NotFound("signing.no-key", "Chưa có khóa ký. Hãy đăng ký chữ ký số với bộ phận CNTT.")
-        key_id, _, certificate, chain, sealed, failed, expires, status = row
-        if status != "active":
-            raise NotAllowed("signing.key-suspended", "Khóa ký đang bị tạm khóa. Hãy liên hệ bộ phận CNTT.")
-        if expires <= self._repo.clock.now():
-            raise NotAllowed("signing.certificate-expired", "Chứng thư chữ ký số đã hết hạn.")
-        key = _open(bytes(sealed), pin, self._pepper(), key_id)
-        async with self._repo.transaction() as tx:
+        found, key = await self._open(owner, pin, _TRY)
+        if key is None:
+            raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
+        return SoftwareSigner.load(bytes(found[2]), key, bytes(found[3]))
+
+    async def _open(self, owner: str, pin: str, query: LiteralString) -> tuple[Any, bytes | None]:
+        """The key's row and the opened key, None for a wrong PIN; the try is counted in a transaction of its own."""
+        repo = self._repo.store.repo(self._repo.ctx, self._repo.policy)
+        async with repo.transaction() as tx:
+            row = await (await _connection(tx).execute(query, (self._repo.ctx.tenant, owner))).fetchone()
+            if row is None:
+                raise NotFound("signing.no-key", "Chưa có khóa ký. Hãy đăng ký chữ ký số với bộ phận CNTT.")
+            key_id, _, _, _, sealed, failed, expires, status = row
+            if status != "active":
+                raise NotAllowed(
+                    "signing.key-suspended", "Khóa ký đang bị tạm khóa. Hãy liên hệ bộ phận CNTT."
+                )
+            if expires <= self._repo.clock.now():
+                raise NotAllowed("signing.certificate-expired", "Chứng thư chữ ký số đã hết hạn.")
+            key = await asyncio.to_thread(_open, bytes(sealed), pin, self._pepper(), key_id)
             if key is None:
                 await _connection(tx).execute(_FAIL, (FREE_TRIES, self._repo.ctx.tenant, key_id))
                 await tx.audit("pin-wrong", entity=owner, patient=None, outcome="4")
             elif failed:
                 await _connection(tx).execute(_FORGIVE, (self._repo.ctx.tenant, key_id))
-        if key is None:
-            raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
-        return SoftwareSigner.load(bytes(certificate), key, bytes(chain))
+        return row, key
 
     async def seal_signer(self, tenant: UUID) -> SoftwareSigner:
-        """The organisation's seal; made at first use, opened by the installation itself."""
+        """The organisation's seal; made at first use and again when it has run out, opened by the installation itself.
+
+        Its signatures carry revocation data (B-LT). Raises: ``NotAllowed`` (signing.key-suspended).
+        """
         owner = f"Organization/{tenant}"
         try:
-            return await self.signer_for(owner, self._seal_pin())
+            return await self._seal_signer(owner)
         except NotFound:
-            info = next((t for t in await self._repo.store.tenants() if t.id == tenant), None)
-            name = f"{info.code} {info.name}" if info else str(tenant)
+            pass
+        except NotAllowed as refused:
+            if refused.code != "signing.certificate-expired":
+                raise
+        info = next((t for t in await self._repo.store.tenants() if t.id == tenant), None)
+        name = f"{info.code} {info.name}" if info else str(tenant)
+        with contextlib.suppress(Conflict):  # another process has just made it
             await self._make(owner, name, info.code if info else "", "seal", self._seal_pin())
-            return await self.signer_for(owner, self._seal_pin())
+        return await self._seal_signer(owner)
+
+    async def _seal_signer(self, owner: str) -> SoftwareSigner:
+        found, key = await self._open(owner, self._seal_pin(), _GET)
+        if key is None:
+            raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
+        source = LocalEvidence(self._folder, self._repo.clock)
+        return SoftwareSigner.load(bytes(found[2]), key, bytes(found[3]), source)
+
+    def _issue(self, name: str, kind: str, licence: str) -> pki.Issued:
+        pki.create(self._folder, self._repo.clock)
+        make = pki.issue_seal if kind == "seal" else pki.issue_person
+        return make(self._folder, name, licence, self._repo.clock)
 
     async def certificates_of(self, owner: str) -> list[KeyInfo]:
         """All keys an owner ever had, oldest first."""
@@ -162,12 +198,22 @@ class KeyStore:
         return [KeyInfo(r[0], r[1], r[2], r[3], certificate_of(bytes(r[4])), r[5], r[6], r[7]) for r in rows]
 
     async def set_status(self, owner: str, status: str, reason: str) -> None:
-        """Suspend, reactivate or revoke an owner's key; the reason is audited."""
+        """Suspend, reactivate or revoke an owner's key; the reason is audited.
+
+        A revoked certificate of the test PKI goes on its revocation list; what it has signed before stays good.
+        """
         if status not in ("active", "suspended", "revoked"):
             raise InvalidInput("signing.bad-status", "Trạng thái khóa không hợp lệ.")
         async with self._repo.transaction() as tx:
-            await _connection(tx).execute(_STATUS, (status, self._repo.ctx.tenant, owner))
+            rows = await (
+                await _connection(tx).execute(_STATUS, (status, self._repo.ctx.tenant, owner))
+            ).fetchall()
             await tx.audit(f"key-{status}", entity=owner, patient=None, detail={"reason": reason})
+
+        if status == "revoked":
+            for (certificate,) in rows:
+                serial = certificate_of(bytes(certificate)).serial_number
+                await asyncio.to_thread(pki.revoke, self._folder, serial, self._repo.clock)
 
     def _pepper(self) -> bytes:
         path = self._repo.store.settings.secrets_dir / "signing.pepper"

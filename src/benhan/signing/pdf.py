@@ -1,7 +1,12 @@
-"""PAdES-B-T signatures of papers: two phases, a visible appearance in its place, several signers in order."""
+"""PAdES signatures of papers: two phases, a visible appearance in its place, several signers in order.
+
+B-T with a time stamper; B-LT when the signer has a source of revocation data (the organisation's seal): the evidence
+goes into the document security store in the same revision, so that the last signature still covers the whole file.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from dataclasses import dataclass
@@ -16,13 +21,15 @@ from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
 from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner, PdfTBSDocument
 from pyhanko.sign.timestamps import TimeStamper
+from pyhanko.sign.validation import DocumentSecurityStore
 from pyhanko.stamp import TextStampStyle
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock, local
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import loads_object
 from benhan.signing.cades import _external
-from benhan.signing.signer import DIGEST, Prepared, Signer
+from benhan.signing.evidence import Evidence
+from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for
 
 RESERVED_BYTES = 24_576
 FONT: Path = Path(__file__).parent / "fonts" / "signature.ttf"
@@ -45,27 +52,53 @@ async def pdf_prepare(
     name: str,
     place: Place | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    role: str = "",
 ) -> Prepared:
     """First phase: the PDF with its signature field and empty container, and the attributes to be signed.
 
-    Raises: ``InvalidInput`` (signing.not-a-pdf).
+    ``role`` is printed under the name in the visible appearance. Runs in a thread: it lays out text and subsets a font.
+
+    Raises: ``InvalidInput`` (signing.not-a-pdf); ``NotAllowed`` (signing.certificate-revoked).
     """
-    try:
-        writer = IncrementalPdfFileWriter(BytesIO(pdf))
-    except (PdfReadError, ValueError):
-        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    evidence = await evidence_for(signer)
     spec = SigFieldSpec(field)
     if place is not None:
         left, bottom, right, top = (round(v) for v in place.box)
         spec = SigFieldSpec(field, on_page=place.page, box=(left, bottom, right, top))
+    stamp = None if place is None else _appearance(name, role, clock)
+    return await asyncio.to_thread(
+        lambda: asyncio.run(_prepare(pdf, signer, spec, stamp, evidence, reason, name))
+    )
+
+
+async def _prepare(
+    pdf: bytes,
+    signer: Signer,
+    spec: SigFieldSpec,
+    stamp: TextStampStyle | None,
+    evidence: Evidence,
+    reason: str,
+    name: str,
+) -> Prepared:
+    try:
+        writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    except (PdfReadError, ValueError):
+        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    if evidence.crls or evidence.ocsps:
+        DocumentSecurityStore.supply_dss_in_writer(
+            writer,
+            None,
+            certs=[signer.certificate, *signer.chain],
+            ocsps=list(evidence.ocsps),
+            crls=list(evidence.crls),
+        )
     metadata = PdfSignatureMetadata(
-        field_name=field,
+        field_name=spec.sig_field_name,
         md_algorithm=DIGEST,
         reason=reason or None,
         name=name,
         subfilter=SigSeedSubFilter.PADES,
     )
-    stamp = None if place is None else _appearance(name, clock)
     pdf_signer = PdfSigner(metadata, signer=_external(signer), new_field_spec=spec, stamp_style=stamp)
     digest, _, output = await pdf_signer.async_digest_doc_for_signing(writer, bytes_reserved=RESERVED_BYTES)
     attributes = await _external(signer).signed_attrs(digest.document_digest, DIGEST, use_pades=True)
@@ -82,7 +115,7 @@ async def pdf_prepare(
     return Prepared(b"\x31" + der[1:], json.dumps(state).encode())
 
 
-def _appearance(name: str, clock: Clock) -> TextStampStyle:
+def _appearance(name: str, role: str, clock: Clock) -> TextStampStyle:
     from pyhanko.pdf_utils.font.opentype import (
         GlyphAccumulatorFactory,
     )  # half a second of font tools, on first use
@@ -91,8 +124,9 @@ def _appearance(name: str, clock: Clock) -> TextStampStyle:
         font=GlyphAccumulatorFactory(str(FONT)), font_size=9, border_width=0, leading=11
     )
     when = local(clock.now()).strftime("%d/%m/%Y %H:%M:%S")
+    lines = [f"Ký bởi: {name}", *([role] if role else []), f"Ngày ký: {when}"]
     return TextStampStyle(
-        stamp_text=f"Ký bởi: {name}\nNgày ký: {when}",
+        stamp_text="\n".join(lines).replace("%", "%%"),
         text_box_style=text_style,
         border_width=0,
         background=None,
@@ -122,7 +156,10 @@ async def sign_pdf(
     tsa: TimeStamper | None = None,
     place: Place | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    role: str = "",
 ) -> bytes:
     """All phases at once: the PDF with one more PAdES signature."""
-    prepared = await pdf_prepare(pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock)
+    prepared = await pdf_prepare(
+        pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock, role=role
+    )
     return await pdf_finish(prepared, signer, await signer.sign_digest(prepared), tsa)

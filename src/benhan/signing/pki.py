@@ -6,17 +6,27 @@ authority and enter through the same `Signer`.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import json
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from asn1crypto import keys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
+from benhan.base.errors import ConfigurationError
 
 BITS = 2048
 LIFE = {"root": 7300, "ca": 3650, "tsa": 1825, "ocsp": 730, "seal": 1095, "person": 730}
@@ -32,10 +42,30 @@ class Issued:
 
 
 def create(folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Make the PKI in ``folder`` unless it is there: root, ca, tsa, ocsp, an empty revocation list."""
+    """Make the PKI in ``folder`` unless it is there: root, ca, tsa, ocsp, empty revocation lists.
+
+    It is made beside and moved in whole, so that processes starting together end with one and the same PKI.
+
+    Raises: ``ConfigurationError`` (signing.pki-incomplete) for a folder that holds half a PKI.
+    """
     if (folder / "ca.crl").exists():
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    aside.mkdir(mode=0o700)
+    try:
+        _fill(aside, clock)
+        with contextlib.suppress(OSError):  # another process was first, or the folder is not empty
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    if not (folder / "ca.crl").exists():
+        raise ConfigurationError(
+            "signing.pki-incomplete", "Thư mục khóa thử nghiệm thiếu tệp; hãy dời nó đi."
+        )
+
+
+def _fill(folder: Path, clock: Clock) -> None:
     root_key = _new_key()
     root_name = _name(f"Bệnh Án Root CA ({MARK})")
     root = _certificate(root_name, root_name, root_key, root_key, "root", clock, ca=1)
@@ -53,21 +83,137 @@ def create(folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
             _name(f"{title} ({MARK})"), ca_name, key, ca_key, kind, clock, issuer=ca, extended=usage
         )
         _keep(folder, kind, made, key)
+        _note_issued(folder, made)
+    _note_issued(folder, ca)
     for name, issuer, key in (("root", root, root_key), ("ca", ca, ca_key)):
-        _write(folder / f"{name}.crl", _crl(issuer, key, clock), 0o644)
+        _write(folder / f"{name}.der", issuer.public_bytes(serialization.Encoding.DER), 0o644)
+        _write(folder / f"{name}.crl", _crl(issuer, key, clock, 1, {}), 0o644)
 
 
 def issue(
     folder: Path, common_name: str, kind: str, clock: Clock = SYSTEM_CLOCK, serial: str | None = None
 ) -> Issued:
     """A certificate of the issuing CA for a person or a seal (``kind``), with a new key; ``serial``: licence or code."""
-    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
-    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    if not isinstance(ca_key, rsa.RSAPrivateKey):
-        raise RuntimeError("the test CA has an RSA key")
+    ca, ca_key = _certificate_in(folder, "ca"), _key_in(folder, "ca")
     key = _new_key()
     made = _certificate(_name(_marked(common_name), serial), ca.subject, key, ca_key, kind, clock, issuer=ca)
+    _note_issued(folder, made)
     return Issued(made.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
+def issue_person(folder: Path, name: str, licence: str, clock: Clock = SYSTEM_CLOCK) -> Issued:
+    """A certificate of a person; the licence number stands as ``serialNumber`` of the subject."""
+    return issue(folder, name, "person", clock, licence or None)
+
+
+def issue_seal(folder: Path, name: str, code: str, clock: Clock = SYSTEM_CLOCK) -> Issued:
+    """A certificate of a facility's seal; the facility code stands as ``serialNumber`` of the subject."""
+    return issue(folder, name, "seal", clock, code or None)
+
+
+def revoke(folder: Path, serial: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Put a certificate of the issuing CA on its revocation list, from now on; twice changes nothing."""
+    with _locked(folder):
+        entries = _revoked(folder)
+        if serial in entries:
+            return
+        entries[serial] = clock.now()
+        text = json.dumps({f"{s:x}": at.isoformat() for s, at in entries.items()})
+        _write(folder / "revoked.json", text.encode(), 0o644)
+        lists = _crl(_certificate_in(folder, "ca"), _key_in(folder, "ca"), clock, len(entries) + 1, entries)
+        _write(folder / "ca.crl", lists, 0o644)
+
+
+def revoked_at(folder: Path, serial: int) -> datetime | None:
+    """When a certificate was revoked, None while it stands."""
+    return _revoked(folder).get(serial)
+
+
+def is_issued(folder: Path, serial: int) -> bool:
+    """Whether this PKI has issued a certificate with the serial number."""
+    return (folder / "issued" / f"{serial:x}").exists()
+
+
+def ocsp_response(
+    folder: Path, serial: int, clock: Clock = SYSTEM_CLOCK, *, request: ocsp.OCSPRequest | None = None
+) -> ocsp.OCSPResponse:
+    """The responder's signed answer about a certificate of the issuing CA (RFC 6960): good, revoked or unknown.
+
+    With a request, its issuer hashes and nonce are answered; hashes of another issuer are unknown.
+    """
+    ca, responder = _certificate_in(folder, "ca"), _certificate_in(folder, "ocsp")
+    algorithm: hashes.HashAlgorithm = request.hash_algorithm if request else hashes.SHA256()
+    name_hash, key_hash = issuer_hashes(ca, algorithm)
+    ours = request is None or (request.issuer_name_hash, request.issuer_key_hash) == (name_hash, key_hash)
+    gone = revoked_at(folder, serial) if ours else None
+    status = ocsp.OCSPCertStatus.UNKNOWN
+    if ours and is_issued(folder, serial):
+        status = ocsp.OCSPCertStatus.REVOKED if gone else ocsp.OCSPCertStatus.GOOD
+    now = clock.now()
+    builder = (
+        ocsp.OCSPResponseBuilder()
+        .add_response_by_hash(
+            issuer_name_hash=request.issuer_name_hash if request else name_hash,
+            issuer_key_hash=request.issuer_key_hash if request else key_hash,
+            serial_number=serial,
+            algorithm=algorithm,
+            cert_status=status,
+            this_update=now,
+            next_update=now + timedelta(days=1),
+            revocation_time=gone if status is ocsp.OCSPCertStatus.REVOKED else None,
+            revocation_reason=None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+        .certificates([responder])
+    )
+    with contextlib.suppress(x509.ExtensionNotFound):
+        if request is not None:
+            nonce = request.extensions.get_extension_for_class(x509.OCSPNonce)
+            builder = builder.add_extension(nonce.value, critical=False)
+    return builder.sign(_key_in(folder, "ocsp"), hashes.SHA256())
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
+    """Hashes of name and key by which OCSP names an issuer (RFC 6960, 4.1.1)."""
+    info = issuer.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    bits = keys.PublicKeyInfo.load(info)["public_key"].contents[1:]  # without the count of unused bits
+
+    def digest(data: bytes) -> bytes:
+        return hashlib.new(algorithm.name, data, usedforsecurity=False).digest()
+
+    return digest(issuer.subject.public_bytes()), digest(bits)
+
+
+def _certificate_in(folder: Path, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+
+
+def _key_in(folder: Path, name: str) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise RuntimeError("the keys of the test PKI are RSA")
+    return key
+
+
+def _note_issued(folder: Path, certificate: x509.Certificate) -> None:
+    (folder / "issued").mkdir(exist_ok=True, mode=0o700)
+    (folder / "issued" / f"{certificate.serial_number:x}").touch()
+
+
+def _revoked(folder: Path) -> dict[int, datetime]:
+    path = folder / "revoked.json"
+    if not path.exists():
+        return {}
+    return {int(s, 16): datetime.fromisoformat(at) for s, at in json.loads(path.read_bytes()).items()}
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "revoked.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def chain(folder: Path) -> bytes:
@@ -147,16 +293,21 @@ def _usage(is_ca: bool, kind: str) -> x509.KeyUsage:
     )
 
 
-def _crl(issuer: x509.Certificate, key: rsa.RSAPrivateKey, clock: Clock) -> bytes:
-    now = clock.now() - timedelta(minutes=5)
+def _crl(
+    issuer: x509.Certificate, key: rsa.RSAPrivateKey, clock: Clock, number: int, entries: dict[int, datetime]
+) -> bytes:
+    now = clock.now() - timedelta(minutes=0 if entries else 5)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.subject)
         .last_update(now)
         .next_update(now + timedelta(days=3650))
-        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
+    for serial, at in sorted(entries.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at)
+        builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
@@ -172,5 +323,8 @@ def _keep(folder: Path, name: str, certificate: x509.Certificate, key: rsa.RSAPr
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    """Replace a file whole: readers see the old bytes or the new."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
+    aside.replace(path)

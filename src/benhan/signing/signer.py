@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from benhan.base.errors import NotAllowed
+from benhan.signing.evidence import Evidence, EvidenceSource
 
 DIGEST = "sha256"
 
@@ -58,20 +59,36 @@ class SoftwareSigner:
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = field(repr=False)
+    revocation: EvidenceSource | None = field(default=None, repr=False)
 
     @classmethod
-    def load(cls, certificate_pem: bytes, key_pem: bytes, chain_pem: bytes) -> SoftwareSigner:
-        """Read a signer from PEM."""
+    def load(
+        cls,
+        certificate_pem: bytes,
+        key_pem: bytes,
+        chain_pem: bytes,
+        revocation: EvidenceSource | None = None,
+    ) -> SoftwareSigner:
+        """Read a signer from PEM; with ``revocation`` its signatures carry long-term evidence (B-LT)."""
         key = serialization.load_pem_private_key(key_pem, None)
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise NotAllowed("signing.weak-key", "Khóa ký phải là RSA hoặc EC.")
-        return cls(certificate_of(certificate_pem), certificates_of_pem(chain_pem), key)
+        return cls(certificate_of(certificate_pem), certificates_of_pem(chain_pem), key, revocation)
 
     async def sign_digest(self, prepared: Prepared) -> bytes:
         """Sign in this process."""
         if isinstance(self.key, rsa.RSAPrivateKey):
             return self.key.sign(prepared.to_be_signed, padding.PKCS1v15(), hashes.SHA256())
         return self.key.sign(prepared.to_be_signed, ec.ECDSA(hashes.SHA256()))
+
+
+async def evidence_for(signer: Signer) -> Evidence:
+    """What a signer's source says of its certificate now; empty for a signer without a source.
+
+    Raises: ``NotAllowed`` (signing.certificate-revoked).
+    """
+    source: EvidenceSource | None = getattr(signer, "revocation", None)
+    return Evidence() if source is None else await source.evidence(signer.certificate)
 
 
 def certificate_of(pem: bytes) -> x509.Certificate:

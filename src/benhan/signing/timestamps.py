@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-from asn1crypto import tsp, x509
+from asn1crypto import core, tsp, x509
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
@@ -15,6 +15,8 @@ from benhan.base.errors import NeighbourFailed, NeighbourTimeout
 from benhan.signing.signer import certificate_of, certificates_of_pem, pkcs8
 
 TIMEOUT_S = 10.0
+MOST_ANSWER_BYTES = 1_000_000
+STRONG = ("sha256", "sha384", "sha512")
 
 
 def _store(certificates: tuple[x509.Certificate, ...]) -> SimpleCertificateStore:
@@ -35,9 +37,27 @@ class LocalTimeStamper(DummyTimeStamper):
         self._clock = clock
 
     def request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        """Answer a request at the clock's time."""
+        """Answer a request at the clock's time; raises ``WeakDigest`` for a digest weaker than SHA-256."""
+        if req["message_imprint"]["hash_algorithm"]["algorithm"].native not in STRONG:
+            raise WeakDigest
         self.fixed_dt = self._clock.now().replace(microsecond=0)
         return super().request_tsa_response(req)
+
+
+class WeakDigest(ValueError):
+    """A time stamp was asked over a digest that proves nothing for long."""
+
+
+class _Refusal(core.Sequence):  # type: ignore[misc]
+    """TimeStampResp without a token, which RFC 3161 allows and asn1crypto's own class does not."""
+
+    _fields = [("status", tsp.PKIStatusInfo)]  # noqa: RUF012 — read by asn1crypto
+
+
+def refusal(why: str) -> bytes:
+    """A time-stamp answer (DER) that grants nothing; ``why`` is a PKIFailureInfo name."""
+    info = tsp.PKIStatusInfo({"status": "rejection", "fail_info": {why}})
+    return bytes(_Refusal({"status": info}).dump())
 
 
 class HttpTimeStamper(TimeStamper):
@@ -60,6 +80,23 @@ class HttpTimeStamper(TimeStamper):
             ) from None
         except httpx.HTTPError:
             raise NeighbourFailed("signing.tsa-away", "Không nối được dịch vụ dấu thời gian.") from None
-        if answer.status_code != 200:
+        if answer.status_code != 200 or len(answer.content) > MOST_ANSWER_BYTES:
             raise NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
-        return tsp.TimeStampResp.load(answer.content)
+        return _answering(req, answer.content)
+
+
+def _answering(req: tsp.TimeStampReq, content: bytes) -> tsp.TimeStampResp:
+    """The answer, if it grants a token over the very digest that was asked."""
+    refused = NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
+    try:
+        answer = tsp.TimeStampResp.load(content, strict=True)
+        granted = answer["status"]["status"].native in ("granted", "granted_with_mods")
+        if not granted:
+            raise refused
+        stamped = answer["time_stamp_token"]["content"]["encap_content_info"]["content"].parsed
+        same = stamped["message_imprint"].native == req["message_imprint"].native
+    except (ValueError, TypeError, KeyError):
+        raise refused from None
+    if not same:
+        raise refused
+    return answer

@@ -6,6 +6,7 @@ else, without network; algorithms are pinned to SHA-256 or better with RSA ≥ 2
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import struct
@@ -13,25 +14,55 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Literal
 
-from asn1crypto import cms
+from asn1crypto import cms, crl, ocsp
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.validation import async_validate_detached_cms, async_validate_pdf_signature
-from pyhanko.sign.validation.errors import SignatureValidationError
-from pyhanko.sign.validation.status import SignatureCoverageLevel, StandardCMSSignatureStatus
+from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.validation import (
+    DocumentSecurityStore,
+    async_validate_detached_cms,
+    async_validate_pdf_signature,
+)
+from pyhanko.sign.validation.errors import NoDSSFoundError, SignatureValidationError
+from pyhanko.sign.validation.status import (
+    PdfSignatureStatus,
+    SignatureCoverageLevel,
+    StandardCMSSignatureStatus,
+)
 from pyhanko_certvalidator import ValidationContext
 
+from benhan.base.clock import SYSTEM_CLOCK
 from benhan.base.errors import BenhanError
 from benhan.base.xml_door import parse
 from benhan.signing.container import MANIFEST, MIMETYPE, SIGNATURE, manifest, pack
+from benhan.signing.evidence import Evidence, embedded, of_lists
+from benhan.signing.revocation import states
 from benhan.signing.signer import certificates_of_pem
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 LEAST_RSA_BITS, LEAST_EC_BITS = 2048, 256
+SKEW = timedelta(minutes=5)
+_CERTAIN = ("HASH_FAILURE", "SIG_CRYPTO_FAILURE", "CRYPTO_CONSTRAINTS_FAILURE", "FORMAT_FAILURE", "REVOKED",
+            "TIMESTAMP_ORDER_FAILURE")  # fmt: skip
+_DISTRUST = {
+    "": "Chứng thư không nối tới gốc tin cậy.",
+    "EXPIRED": "Chứng thư hết hạn và không có dấu thời gian đóng trong hạn.",
+    "OUT_OF_BOUNDS_NO_POE": "Chứng thư không còn hiệu lực và không có dấu thời gian đóng trong hạn.",
+    "NOT_YET_VALID": "Chứng thư chưa có hiệu lực.",
+}
+_BROKEN_CMS = (
+    SignatureValidationError,
+    PdfError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+)
 # RuntimeError: zipfile for an entry marked as encrypted, and (NotImplementedError) for an unknown compression.
 _BROKEN_ZIP = (
     zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, RuntimeError, OverflowError, struct.error, zlib.error,
@@ -68,70 +99,127 @@ def _failed(sub: str, what: str, text: str, indication: Indication = "TOTAL-FAIL
     return Report(indication, sub, (Finding(what, False, text),))
 
 
-def _context(roots: bytes, at: datetime | None, extra: Sequence[object] = ()) -> ValidationContext:
+def _context(roots: bytes, moment: datetime) -> ValidationContext:
+    """Trust at ``moment``, without revocation, which `_revocation` judges."""
     return ValidationContext(
         trust_roots=list(certificates_of_pem(roots)),
-        moment=at,
+        moment=moment,
+        best_signature_time=moment,
         allow_fetching=False,
         revocation_mode="soft-fail",
-        other_certs=list(extra),
-        best_signature_time=at,
     )
 
 
-async def verify_entry(data: bytes, signature: bytes, roots: bytes, at: datetime | None = None) -> Report:
-    """Check a detached CMS over ``data`` (an entry, a manifest, a receipt)."""
+def _stamped(info: cms.SignerInfo) -> datetime | None:
+    """Time claimed by the time stamp of a signature; whether the stamp holds is judged afterwards."""
+    attributes = info["unsigned_attrs"]
+    for attribute in () if attributes.native is None else attributes:
+        if attribute["type"].native == "signature_time_stamp_token":
+            token = attribute["values"][0]["content"]["encap_content_info"]["content"].parsed
+            moment: datetime = token["gen_time"].native
+            return moment
+    return None
+
+
+async def verify_entry(
+    data: bytes,
+    signature: bytes,
+    roots: bytes,
+    at: datetime | None = None,
+    *,
+    crls: Sequence[bytes] = (),
+) -> Report:
+    """Check a detached CMS over ``data`` (an entry, a manifest, a receipt).
+
+    Certificates are judged at the time of its time stamp, and at ``at`` (now) where it has none; ``crls`` are
+    revocation lists (DER) brought along, beside the evidence inside.
+    """
+    now = at or SYSTEM_CLOCK.now()
     try:
         info = cms.ContentInfo.load(signature, strict=True)
         signed = info["content"]
         if info["content_type"].native != "signed_data" or len(signed["signer_infos"]) != 1:
             return _failed("FORMAT_FAILURE", "chữ ký", "Chữ ký không đúng dạng CMS một người ký.")
+        moment = _stamped(signed["signer_infos"][0])
+        if moment is not None and moment > now + SKEW:
+            return _from_the_future()
+        proof = embedded(signed) + of_lists(crls)
         status = await async_validate_detached_cms(
-            data, signed, signer_validation_context=_context(roots, at)
+            data, signed, signer_validation_context=_context(roots, moment or now)
         )
-    except (SignatureValidationError, ValueError, TypeError, KeyError) as error:
+    except _BROKEN_CMS as error:
         return _failed("SIG_CRYPTO_FAILURE", "chữ ký", f"Chữ ký không kiểm được ({type(error).__name__}).")
-    return _of_status(status)
+    return _of_status(status, moment or now, proof)
 
 
-def _of_status(status: StandardCMSSignatureStatus, *, whole: bool = True) -> Report:
-    certificate = status.signing_cert
-    findings = [
-        Finding(
-            "nguyên vẹn", status.intact, "Nội dung không đổi." if status.intact else "Nội dung đã bị đổi."
-        ),
-        Finding("chữ ký", status.valid, "Chữ ký đúng khóa." if status.valid else "Chữ ký không đúng khóa."),
-        Finding(
+def _from_the_future() -> Report:
+    return _failed("TIMESTAMP_ORDER_FAILURE", "dấu thời gian", "Dấu thời gian ở tương lai.")
+
+
+def _revocation(
+    status: StandardCMSSignatureStatus, moment: datetime, proof: Evidence
+) -> tuple[str, str, bool, str, str]:
+    """The check of revocation at ``moment``, of the signer's and the time stamp's certificates and their issuers.
+
+    Evidence made later than the signature counts too: what matters is the date of the revocation.
+    """
+    paths = [status.validation_path]
+    if status.timestamp_validity is not None:
+        paths.append(status.timestamp_validity.validation_path)
+    seen = [
+        s
+        for path in paths
+        if path is not None
+        for s in states(list(path.iter_certs(include_root=True)), proof)
+    ]
+    revoked = any(s.revoked_at is not None and s.revoked_at <= moment for s in seen)
+    known = [s.known_at for s in seen if s.known_at is not None]
+    text = "Không kèm bằng chứng về thu hồi; chưa xét."
+    if seen and len(known) == len(seen):
+        text = f"Không bị thu hồi, theo bằng chứng tính đến {min(known).isoformat()}."
+    elif known:
+        text = "Không bị thu hồi theo bằng chứng kèm theo, nhưng bằng chứng chưa đủ cho mọi chứng thư."
+    return "REVOKED", "thu hồi", not revoked, text, "Chứng thư đã bị thu hồi trước khi ký."
+
+
+def _of_status(
+    status: StandardCMSSignatureStatus, moment: datetime, proof: Evidence, *, whole: bool = True
+) -> Report:
+    certificate, stamp = status.signing_cert, status.timestamp_validity
+    problem = status.trust_problem_indic
+    strong = _strong(status)
+    checks = [
+        ("HASH_FAILURE", "nguyên vẹn", status.intact, "Nội dung không đổi.", "Nội dung đã bị đổi."),
+        ("SIG_CRYPTO_FAILURE", "chữ ký", status.valid, "Chữ ký đúng khóa.", "Chữ ký không đúng khóa."),
+        (
+            problem.standard_name if problem else "NO_CERTIFICATE_CHAIN_FOUND",
             "tin cậy",
             status.trusted,
-            "Chứng thư nối tới gốc tin cậy." if status.trusted else "Chứng thư không nối tới gốc tin cậy.",
+            "Chứng thư nối tới gốc tin cậy.",
+            _DISTRUST.get(problem.standard_name if problem else "", _DISTRUST[""]),
         ),
-        Finding(
-            "thuật toán", _strong(status), "Thuật toán đủ mạnh." if _strong(status) else "Thuật toán yếu."
+        _revocation(status, moment, proof),
+        ("CRYPTO_CONSTRAINTS_FAILURE", "thuật toán", strong, "Thuật toán đủ mạnh.", "Thuật toán yếu."),
+        (
+            "FORMAT_FAILURE",
+            "phạm vi",
+            whole,
+            "Chữ ký phủ trọn tệp, hoặc sau nó chỉ có thêm chữ ký.",
+            "Có nội dung ngoài phạm vi chữ ký.",
         ),
-        Finding("phạm vi", whole, "Chữ ký phủ trọn tệp." if whole else "Có nội dung ngoài phạm vi chữ ký."),
     ]
-    stamp = status.timestamp_validity
     if stamp is not None:
         good = stamp.valid and stamp.intact and stamp.trusted
-        findings.append(
-            Finding("dấu thời gian", good, "Dấu thời gian đúng." if good else "Dấu thời gian sai.")
+        checks.append(
+            ("TIMESTAMP_ORDER_FAILURE", "dấu thời gian", good, "Dấu thời gian đúng.", "Dấu thời gian sai.")
         )
-    subs = (
-        "HASH_FAILURE",
-        "SIG_CRYPTO_FAILURE",
-        "NO_CERTIFICATE_CHAIN_FOUND",
-        "CRYPTO_CONSTRAINTS_FAILURE",
-        "FORMAT_FAILURE",
-        "TIMESTAMP_ORDER_FAILURE",
-    )
-    first = next((i for i, f in enumerate(findings) if not f.ok), None)
+    findings = tuple(Finding(what, ok, yes if ok else no) for _, what, ok, yes, no in checks)
     name = str(certificate.subject.native.get("common_name", ""))
     at = stamp.timestamp if stamp is not None else status.signer_reported_dt
-    if first is None:
-        return Report("TOTAL-PASSED", "", tuple(findings), name, at)
-    indication: Indication = "INDETERMINATE" if first == 2 else "TOTAL-FAILED"
-    return Report(indication, subs[first], tuple(findings), name, at)
+    sub = next((sub for sub, _, ok, _, _ in checks if not ok), None)
+    if sub is None:
+        return Report("TOTAL-PASSED", "", findings, name, at)
+    return Report("TOTAL-FAILED" if sub in _CERTAIN else "INDETERMINATE", sub, findings, name, at)
 
 
 def _strong(status: StandardCMSSignatureStatus) -> bool:
@@ -142,33 +230,67 @@ def _strong(status: StandardCMSSignatureStatus) -> bool:
     return bool(key.algorithm in ("rsa", "ec") and key.bit_size >= least)
 
 
-async def verify_pdf(pdf: bytes, roots: bytes, at: datetime | None = None) -> Report:
-    """Check every signature of a paper; the last must cover the whole file; no signature is a failure."""
+async def verify_pdf(
+    pdf: bytes, roots: bytes, at: datetime | None = None, *, crls: Sequence[bytes] = ()
+) -> Report:
+    """Check every signature of a paper; no signature is a failure.
+
+    The last covers the whole file. What follows an earlier one may only be further signatures and their evidence: a page
+    changed between two signatures is refused, although the later signer's bytes are intact.
+    """
+    now = at or SYSTEM_CLOCK.now()
     try:
-        reader = PdfFileReader(BytesIO(pdf))
-        signatures = list(reader.embedded_regular_signatures)
-        if not signatures:
-            return _failed("FORMAT_FAILURE", "chữ ký", "Tệp không có chữ ký nào.")
-        parts = []
-        for number, signature in enumerate(signatures):
-            status = await async_validate_pdf_signature(
-                signature, signer_validation_context=_context(roots, at)
-            )
-            last = number == len(signatures) - 1
-            whole = (
-                status.coverage == SignatureCoverageLevel.ENTIRE_FILE
-                if last
-                else status.bottom_line or status.intact
-            )
-            parts.append(_of_status(status, whole=bool(whole)))
-    except (PdfError, SignatureValidationError, ValueError, KeyError, TypeError, IndexError) as error:
+        return await asyncio.to_thread(lambda: asyncio.run(_verify_pdf(pdf, roots, now, of_lists(crls))))
+    except _BROKEN_CMS as error:
         return _failed("FORMAT_FAILURE", "tệp", f"Tệp hoặc chữ ký không đọc được ({type(error).__name__}).")
-    bad = next((p for p in parts if not p.ok), None)
-    head = bad or parts[-1]
+
+
+async def _verify_pdf(pdf: bytes, roots: bytes, now: datetime, brought: Evidence) -> Report:
+    reader = PdfFileReader(BytesIO(pdf))
+    signatures = list(reader.embedded_regular_signatures)
+    if not signatures:
+        return _failed("FORMAT_FAILURE", "chữ ký", "Tệp không có chữ ký nào.")
+    proof, parts = _stored(reader) + brought, []
+    for number, signature in enumerate(signatures):
+        moment = _stamped(signature.signer_info)
+        if moment is not None and moment > now + SKEW:
+            parts.append(_from_the_future())
+            continue
+        context = _context(roots, moment or now)
+        status = await async_validate_pdf_signature(signature, signer_validation_context=context)
+        inside = proof + embedded(signature.signed_data)
+        whole = _covers(status, last=number == len(signatures) - 1)
+        parts.append(_of_status(status, moment or now, inside, whole=whole))
+    head = next((p for p in parts if not p.ok), None) or parts[-1]
     return Report(head.indication, head.sub, head.findings, head.signer, head.signed_at, tuple(parts))
 
 
-async def verify_container(data: bytes, roots: bytes, at: datetime | None = None) -> Report:
+def _covers(status: PdfSignatureStatus, *, last: bool) -> bool:
+    """Whether nothing but further signatures lies outside a signature."""
+    if last:
+        return status.coverage == SignatureCoverageLevel.ENTIRE_FILE
+    changed = status.modification_level
+    return (
+        status.coverage >= SignatureCoverageLevel.ENTIRE_REVISION
+        and changed is not None
+        and changed <= ModificationLevel.FORM_FILLING
+    )
+
+
+def _stored(reader: PdfFileReader) -> Evidence:
+    """Evidence in the document security store."""
+    try:
+        store = DocumentSecurityStore.read_dss(reader)
+    except NoDSSFoundError:
+        return Evidence()
+    lists = tuple(crl.CertificateList.load(one.get_object().data) for one in store.crls)
+    answers = tuple(ocsp.OCSPResponse.load(one.get_object().data) for one in store.ocsps)
+    return Evidence(lists, answers)
+
+
+async def verify_container(
+    data: bytes, roots: bytes, at: datetime | None = None, *, crls: Sequence[bytes] = ()
+) -> Report:
     """Check a sealed record: canonical bytes, manifest, signature, and every PDF inside."""
     try:
         files, listing, signature = _open(data)
@@ -181,9 +303,11 @@ async def verify_container(data: bytes, roots: bytes, at: datetime | None = None
     wrong = _differences(files, listing)
     if wrong:
         return _failed("HASH_FAILURE", "danh mục", f"Không khớp danh mục: {', '.join(wrong[:5])}.")
-    head = await verify_entry(listing, signature, roots, at)
+    head = await verify_entry(listing, signature, roots, at, crls=crls)
     parts = [
-        await verify_pdf(body, roots, at) for name, body in sorted(files.items()) if name.endswith(".pdf")
+        await verify_pdf(body, roots, at, crls=crls)
+        for name, body in sorted(files.items())
+        if name.endswith(".pdf")
     ]
     signed = tuple(p for p in parts if p.sub != "FORMAT_FAILURE")
     bad = next((p for p in signed if not p.ok), None)
