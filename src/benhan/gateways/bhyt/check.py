@@ -17,7 +17,7 @@ from typing import Literal
 from benhan.gateways.bhyt import together
 from benhan.gateways.bhyt.money import CENT, ZERO, drug_amounts, service_amounts
 from benhan.gateways.bhyt.package import Package, Row
-from benhan.gateways.bhyt.tables import Field, codes, tables
+from benhan.gateways.bhyt.tables import Field, listed, tables
 from benhan.gateways.bhyt.values import moment, number
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -121,10 +121,10 @@ def _fields(row: Row, day: date) -> Iterator[Finding]:
 def _listed(field: Field, text: str, place: str, day: date) -> Iterator[Finding]:
     """A code outside its list: an error where most of the list is certain, else a warning."""
     names = (f"{field.table}.{field.name}", field.name, *_ALSO.get(field.name, ()))
-    known = {code: one for name in names for code, one in codes(name, day).items()}
+    known, certain = listed(names, day)
     if not known:
         return
-    certain = sum(one.certain for one in known.values()) * 2 > len(known) and field.name not in _OPEN_LISTS
+    certain = certain and field.name not in _OPEN_LISTS
     for part in text.split(";") if field.type == "text" else [text]:
         if part and part not in known:
             kind = _error if certain else _warning

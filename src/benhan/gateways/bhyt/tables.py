@@ -11,7 +11,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -92,7 +92,7 @@ def use_local(folder: Path) -> None:
 
 
 def _forget() -> None:
-    for cached in (_rows, _breaks, _tables_on, _codes_on):
+    for cached in (_rows, _breaks, _epoch, _tables_on, _codes_on, listed):
         cached.cache_clear()
 
 
@@ -142,6 +142,7 @@ def _breaks() -> tuple[date, ...]:
     return tuple(sorted(days))
 
 
+@lru_cache(maxsize=4096)
 def _epoch(on: date | None) -> date:
     """The last day of change up to ``on``; the newest when None."""
     return max(d for d in _breaks() if on is None or d <= on)
@@ -216,3 +217,10 @@ def _codes_on(on: date | None) -> Mapping[str, Mapping[str, Code]]:
             )
             found.setdefault(one.system, {})[one.code] = one
     return MappingProxyType({system: MappingProxyType(listed) for system, listed in found.items()})
+
+
+@lru_cache(maxsize=4096)
+def listed(systems: tuple[str, ...], on: date) -> tuple[frozenset[str], bool]:
+    """The codes of several lists together on a day, and whether most of them are certain."""
+    known = {code: one.certain for system in systems for code, one in codes(system, on).items()}
+    return frozenset(known), sum(known.values()) * 2 > len(known)

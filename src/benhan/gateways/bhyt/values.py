@@ -11,11 +11,11 @@ from benhan.gateways.bhyt.package import Row
 
 def moment(text: str) -> datetime | None:
     """``yyyymmddHHMM`` or ``yyyymmdd`` as a local wall-clock time without zone; None when it is none."""
-    pattern = {12: "%Y%m%d%H%M", 8: "%Y%m%d"}.get(len(text))
-    if pattern is None or not text.isascii() or not text.isdigit():
+    if len(text) not in (8, 12) or not text.isascii() or not text.isdigit():
         return None
+    hour, minute = (int(text[8:10]), int(text[10:12])) if len(text) == 12 else (0, 0)
     try:
-        return datetime.strptime(text, pattern)  # noqa: DTZ007 - only compared with its like
+        return datetime(int(text[:4]), int(text[4:6]), int(text[6:8]), hour, minute)  # noqa: DTZ001 - wall clock
     except ValueError:
         return None
 
