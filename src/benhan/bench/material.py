@@ -2,10 +2,96 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from benhan.base.ids import new_id
 from benhan.base.json_door import JsonObject
+
+_WORDS = [
+    "mẫu",
+    "máu",
+    "đạt",
+    "yêu",
+    "cầu",
+    "xét",
+    "nghiệm",
+    "lại",
+    "sau",
+    "hai",
+    "giờ",
+    "vì",
+    "vỡ",
+    "hồng",
+    "cầu",
+    "nhẹ",
+    "so",
+    "với",
+    "lần",
+    "trước",
+    "giảm",
+    "rõ",
+    "người",
+    "bệnh",
+    "đã",
+    "dùng",
+    "thuốc",
+    "sắt",
+    "truyền",
+    "dịch",
+    "kết",
+    "quả",
+    "phù",
+    "hợp",
+    "lâm",
+    "sàng",
+    "bác",
+    "sĩ",
+    "điều",
+    "trị",
+    "xem",
+    "cùng",
+    "huyết",
+    "đồ",
+    "chỉ",
+    "số",
+    "thể",
+    "tích",
+    "trung",
+    "bình",
+    "tiểu",
+    "cầu",
+    "trong",
+    "giới",
+    "hạn",
+    "bình",
+    "thường",
+    "theo",
+    "dõi",
+    "thêm",
+    "mười",
+    "ngày",
+    "báo",
+    "khoa",
+    "biết",
+    "qua",
+    "điện",
+    "thoại",
+    "lúc",
+    "sáng",
+    "không",
+    "ghi",
+    "nhận",
+    "bất",
+    "thường",
+    "khác",
+]
+
+
+def note(number: int) -> str:
+    """About 450 bytes of Vietnamese words in an order of its own, so that it packs no better than written notes do."""
+    source = Random(number)
+    return " ".join(source.choice(_WORDS) for _ in range(80))
 
 
 def patient(number: int) -> JsonObject:
@@ -76,7 +162,7 @@ def observation(patient_id: str, number: int) -> JsonObject:
                 "text": "120 – 175",
             }
         ],
-        "note": [{"text": "Mẫu máu đạt yêu cầu. " * 20}],
+        "note": [{"text": note(number)}],
     }
 
 

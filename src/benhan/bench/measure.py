@@ -9,6 +9,25 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much work a run is made of. ``runs``: how often each figure is taken, ours and the limit in turn."""
+
+    runs: int = 5
+    validations: int = 2000
+    bundles: int = 20
+    bundle_size: int = 50
+    creates: int = 300
+    reads: int = 1500
+    clients: int = 16
+    papers: int = 5
+    claims: int = 60
+
+
+FULL = Sizes()
+TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """``ratio`` is how near the figure comes to its limit: 1 means as good as the limit, 0.5 half as good."""
 

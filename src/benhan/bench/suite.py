@@ -9,18 +9,25 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import papers, pure, storing
-from benhan.bench.measure import Result
+from benhan.bench import claims, papers, pure, reading, storing
+from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
-Bench = Callable[[Store], Awaitable[Result]]
+Bench = Callable[[Store, Sizes], Awaitable[Result]]
 
 BENCHES: dict[str, Bench] = {
     "validate": pure.validate_bench,
     "pdf": papers.pdf_bench,
+    "sign": papers.sign_bench,
+    "claim": claims.claim_bench,
+    "claim-read": claims.claim_read_bench,
     "ingest": storing.ingest_bench,
     "create": storing.create_bench,
-    "read": storing.read_bench,
+    "read": reading.read_bench,
+    "read-store": reading.read_store_bench,
+    "read-no-audit": reading.read_no_audit_bench,
+    "disk": storing.disk_bench,
+    "disk-audit": storing.audit_disk_bench,
 }
 
 
@@ -36,7 +43,7 @@ async def installation() -> AsyncIterator[Store]:
             await store.close()
 
 
-async def run(names: Sequence[str] = ()) -> AsyncIterator[Result]:
+async def run(names: Sequence[str] = (), sizes: Sizes = FULL) -> AsyncIterator[Result]:
     """Run the named benches (all when none is named), one after another.
 
     Raises: ``NotFound`` (bench.no-such-bench).
@@ -48,4 +55,4 @@ async def run(names: Sequence[str] = ()) -> AsyncIterator[Result]:
         )
     async with installation() as store:
         for name in names or BENCHES:
-            yield await BENCHES[name](store)
+            yield await BENCHES[name](store, sizes)
