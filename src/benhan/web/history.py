@@ -56,7 +56,7 @@ async def ask(visit: Visit) -> Response:
     try:
         items = await exchange.province_history(visit.repo, visit.path("patient"), requester(visit))
     except BenhanError as answer:
-        refused = answer if answer.status in (403, 404) else None
+        refused = answer if answer.status == 403 else None
         return await _history(visit, refused=refused, away=None if refused else answer)
     return await _history(visit, items=items)
 

@@ -13,7 +13,7 @@ from benhan.base.errors import BenhanError, NotFound
 from benhan.web.frame import Visit
 from benhan.web.i18n import N_
 
-COUNTS_FOR_S = 300.0
+COUNTS_FOR_S = 60.0
 #: Acts after which one's counts are taken again; every count reads patients' papers, which the audit keeps.
 CHANGES = frozenset(
     {
@@ -45,7 +45,7 @@ _counts: dict[Any, tuple[float, tuple[int, int, int]]] = {}
 
 
 async def counts(visit: Visit) -> tuple[int, int, int]:
-    """Patients of mine, papers to sign, records owed; at most five minutes old, new after one's own acts."""
+    """Patients of mine, papers to sign, records owed; at most a minute old, new after one's own acts."""
     who, now = visit.signed_in, visit.now.timestamp()
     key = (who.ctx.tenant, who.account.id)
     known = _counts.get(key)
