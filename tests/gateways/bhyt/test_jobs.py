@@ -38,7 +38,7 @@ async def test_a_closed_record_is_claimed_once_and_answered(
     await _send(ward, record)
     (claim,) = await _found(ward, "Claim", record)
     (answer,) = await _found(ward, "ClaimResponse", record)
-    assert (answer["outcome"], answer["request"]["reference"]) == ("complete", f"Claim/{claim['id']}"), (
+    assert (answer["outcome"], answer["request"]["reference"]) == ("queued", f"Claim/{claim['id']}"), (
         answer.get("error")
     )
     assert claim["item"][0]["encounter"][0]["reference"] == f"Encounter/{record.id}"
@@ -64,7 +64,7 @@ async def test_without_portal_the_claim_waits_until_there_is_one(
     assert await submit_waiting(ward.store, ward.ctx.tenant) == 1
     (answer,) = await _found(ward, "ClaimResponse", record)
     (claim,) = await _found(ward, "Claim", record)
-    assert (answer["outcome"], claim["status"]) == ("complete", "active")
+    assert (answer["outcome"], claim["status"]) == ("queued", "active")
 
 
 async def test_a_faulty_claim_is_not_sent_and_says_why(
@@ -91,7 +91,7 @@ async def test_a_refusal_of_the_portal_leads_to_the_fields(
     assert [e["code"]["coding"][0]["code"] for e in answer["error"]] == ["205", "MA_BENH_CHINH", "TT_THAU"]
     await _send(ward, record)
     (answer,) = await _found(ward, "ClaimResponse", record)
-    assert (answer["outcome"], portal[1].deliveries) == ("complete", 1)
+    assert (answer["outcome"], portal[1].deliveries) == ("queued", 1)
 
 
 async def test_a_portal_that_fails_is_tried_again_by_the_worker(
@@ -106,7 +106,7 @@ async def test_a_portal_that_fails_is_tried_again_by_the_worker(
     assert len(await _found(ward, "Claim", record)) == 1
     await _send(ward, record)
     (answer,) = await _found(ward, "ClaimResponse", record)
-    assert answer["outcome"] == "complete"
+    assert answer["outcome"] == "queued"
 
 
 async def test_cards_are_looked_up_later_and_the_answer_stands(
@@ -122,3 +122,20 @@ async def test_cards_are_looked_up_later_and_the_answer_stands(
     await check_cards(ward.store, ward.ctx.tenant, {"encounter": record.id})
     answer = (await ward.read("CoverageEligibilityResponse", answer_id(card.coverage_id))).data
     assert (answer["outcome"], answer["insurance"][0]["inforce"]) == ("complete", True)
+
+
+async def test_changed_facts_go_again_under_the_same_ma_lk(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    ward = await open_ward(portal[0])
+    record = await build.a_whole_record(ward, clock)
+    await _send(ward, record)
+    (first,) = await _found(ward, "Claim", record)
+    patient = await ward.read("Patient", record.patient.id)
+    telecom = [{"system": "phone", "value": "0900000001"}]
+    await ward.update({**patient.data, "telecom": telecom}, if_match=patient.version)
+    await _send(ward, record)
+    (second,) = [c for c in await _found(ward, "Claim", record) if c["id"] != first["id"]]
+    assert second["related"][1]["claim"]["reference"] == f"Claim/{first['id']}"
+    assert portal[1].deliveries == 2
+    assert list(portal[1].received) == [f"hoso:{record.admitted.ma_lk}"]

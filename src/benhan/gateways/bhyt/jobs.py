@@ -32,6 +32,7 @@ from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 TOPIC = "bhyt.submit"
 _DEVICE = Actor("Device/bhyt", "Cổng giao tiếp BHYT", "system")
 _CLAIM_TYPE = "http://terminology.hl7.org/CodeSystem/claim-type"
+_RELATION = "http://terminology.hl7.org/CodeSystem/ex-relatedclaimrelationship"
 _PRIORITY = "http://terminology.hl7.org/CodeSystem/processpriority"
 _EXT_ENCOUNTER = "urn:benhan:encounter"
 _EXT_TRANSACTION = "urn:benhan:bhyt:ma-giao-dich"
@@ -114,19 +115,26 @@ async def _keep(
 ) -> None:
     sha256 = await repo.store.blobs.put(raw)
     encounter = (await repo.read("Encounter", encounter_id)).data
+    earlier = await _earlier(repo, package.ma_lk, claim_id)
     async with repo.transaction() as tx:
         document = _document(tx, encounter, encounter_id, claim_id, package, sha256, len(raw))
         await tx.update(document)
-        await tx.update(await _claim(tx, encounter, encounter_id, claim_id, package, waiting=waiting))
-        await _supersede(tx, package.ma_lk, claim_id)
+        claim = await _claim(tx, encounter, encounter_id, claim_id, package, waiting=waiting)
+        claim["related"] += [
+            {"claim": {"reference": r}, "relationship": {"coding": [{"system": _RELATION, "code": "prior"}]}}
+            for r in earlier
+        ]
+        await tx.update(claim)
 
 
-async def _supersede(tx: Repository, ma_lk: str, claim_id: str) -> None:
-    """Earlier claims of the đợt are withdrawn on the record: the portal replaces them by MA_LK."""
-    page = await tx.search("Claim", [("identifier", f"{systems.MA_LK}|{ma_lk}"), ("_count", "100")])
-    for earlier in page.entries:
-        if earlier.id != claim_id and earlier.data["status"] in ("active", "draft"):
-            await tx.update({**earlier.data, "status": "cancelled"}, if_match=earlier.version)
+async def _earlier(repo: Repository, ma_lk: str, claim_id: str) -> list[str]:
+    """References of the earlier claims of the đợt; the portal replaces them by MA_LK. Drafts of them are withdrawn."""
+    page = await repo.search("Claim", [("identifier", f"{systems.MA_LK}|{ma_lk}"), ("_count", "100")])
+    others = [c for c in page.entries if c.id != claim_id]
+    for draft in others:
+        if draft.data["status"] == "draft":
+            await repo.update({**draft.data, "status": "cancelled"}, if_match=draft.version)
+    return sorted(c.reference for c in others if c.data["status"] == "active")
 
 
 def _document(
@@ -251,7 +259,7 @@ async def _answer(
         "created": fhir_instant(repo.clock.now()),
         "insurer": claim["insurer"],
         "request": {"reference": f"Claim/{claim_id}"},
-        "outcome": "complete" if received else "error",
+        "outcome": "queued" if received else "error",
         "disposition": text,
     }
     if receipt is not None and received:
