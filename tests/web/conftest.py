@@ -59,6 +59,26 @@ class House:
             Ctx(tenant=self.tenant, actor=Actor("Device/test", "Kiểm thử", "system")), SystemPolicy()
         )
 
+    async def person(self, username: str) -> Person:
+        """Somebody who works here; account, roles and signing key are made at first need."""
+        if username not in self.people:
+            display, roles, licence = PEOPLE[username]
+            secret = new_totp_secret()
+            made = await onboard(
+                self.repo,
+                username,
+                PASSWORD,
+                display,
+                roles,
+                licence=licence,
+                totp_secret=secret,
+                must_change=False,
+            )
+            if licence:
+                await KeyStore(self.repo).enrol(made.person, display, licence, PIN)
+            self.people[username] = Person(username, secret, made.person)
+        return self.people[username]
+
 
 class Browser(httpx.AsyncClient):
     """Keeps cookies, knows the CSRF token of the last page, follows redirects."""
@@ -102,40 +122,14 @@ def words(html: str) -> str:
 
 
 @pytest.fixture
-def people() -> dict[str, Any]:
-    """Who works here; a test may take only some to be quick."""
-    return PEOPLE
-
-
-async def found_house(store: Store, tenant: UUID, wanted: tuple[str, ...]) -> House:
-    """Accounts, roles and signing keys of the wanted people."""
-    house = House(store, tenant)
-    for username in wanted:
-        display, roles, licence = PEOPLE[username]
-        secret = new_totp_secret()
-        made = await onboard(
-            house.repo,
-            username,
-            PASSWORD,
-            display,
-            roles,
-            licence=licence,
-            totp_secret=secret,
-            must_change=False,
-        )
-        if licence:
-            await KeyStore(house.repo).enrol(made.person, display, licence, PIN)
-        house.people[username] = Person(username, secret, made.person)
-    return house
-
-
-@pytest.fixture
 async def house(settings: Settings) -> AsyncIterator[House]:
-    """A facility with everybody, on a fresh database with the guard of closed records."""
+    """A facility with a doctor, on a fresh database with the guard of closed records."""
     store = await Store.open(settings, guards=[closed_record_guard])
     try:
         tenant = await store.create_tenant("facility", "51Z01", "Bệnh viện Thử nghiệm")
-        yield await found_house(store, tenant, tuple(PEOPLE))
+        made = House(store, tenant)
+        await made.person("bacsi")
+        yield made
     finally:
         await store.close()
 
@@ -173,7 +167,7 @@ async def as_person(house: House, browser: Callable[[], Browser]) -> SignedIn:
         if username not in known:
             one = browser()
             await one.see("/dang-nhap")
-            code = totp_code(house.people[username].secret, house.store.clock.now())
+            code = totp_code((await house.person(username)).secret, house.store.clock.now())
             await one.press("/dang-nhap", co_so="51Z01", ten=username, mat_khau=PASSWORD, ma=code, tiep="/")
             assert one.where() != "/dang-nhap", words(one.last.text)[:500]
             known[username] = one

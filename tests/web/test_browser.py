@@ -82,7 +82,7 @@ class Walk:
         page.on(
             "request", lambda r: None if r.url.startswith(self.server.url) else self.outside.append(r.url)
         )
-        code = totp_code(self.house.people[username].secret, self.house.store.clock.now())
+        code = totp_code((await self.house.person(username)).secret, self.house.store.clock.now())
         await live.sign_in(page, self.server, username, PASSWORD, code)
         self.pages[username] = page
         return page
@@ -334,7 +334,7 @@ async def close_the_record(walk: Walk, doctor: Page, base: str) -> None:
     repo, tsa = house.repo, time_stamper(house.store.settings)
 
     async def sign(username: str, paper: str, role: str) -> None:
-        person = house.people[username]
+        person = await house.person(username)
         signer = await KeyStore(repo).signer_for(person.reference, PIN)
         staff = Staff(person.reference, username, "000009/QNG-CCHN", "K03")
         await records.sign_paper(
@@ -343,7 +343,7 @@ async def close_the_record(walk: Walk, doctor: Page, base: str) -> None:
 
     seal = SignWith(
         await KeyStore(repo).seal_signer(house.tenant),
-        Staff(house.people["lanhdao"].reference, "Trần Văn Ví Dụ"),
+        Staff((await house.person("lanhdao")).reference, "Trần Văn Ví Dụ"),
         "co_so",
         tsa,
     )
