@@ -20,7 +20,7 @@ from benhan.bench.measure import Result, Sizes, rate, seconds_async
 from benhan.bench.storing import new_repo, spread
 from benhan.store import Repository, Store
 
-_PASSWORD = "Sông Trà Khúc 2026"  # noqa: S105 - of an invented doctor in a throw-away installation
+_PASSWORD = "Sông Trà Khúc 2026"
 
 
 async def read_bench(store: Store, sizes: Sizes) -> Result:
