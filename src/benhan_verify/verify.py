@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from benhan_verify.chain import find_path, name_of
 from benhan_verify.container import open_container
 from benhan_verify.pdf import has_signature, signatures
 from benhan_verify.report import UNREADABLE, Refused, SignerSeen, Verdict
+from benhan_verify.revisions import require_only_signing
 from benhan_verify.stamp import SKEW, Hasher, check_stamp
 
 Roots = Sequence[x509.Certificate]
@@ -124,11 +126,17 @@ def _judge_pdf(data: bytes, roots: Roots, now: datetime | None, verdict: Verdict
             return hashlib.new(name, covered).digest()
 
         _judge(signature.cms, digest, roots, now, verdict)
-        if signature.end < len(data):
-            verdict.remark(
-                f"Chữ ký này chứng thực {signature.end} byte đầu; phần sau do chữ ký kế tiếp chứng thực.",
-                f"This signature proves the first {signature.end} bytes; what follows is proved by the next.",
-            )
+    for earlier, later in itertools.pairwise(found):
+        try:
+            require_only_signing(data[: earlier.end], data[: later.end])
+        except Refused as refused:
+            verdict.refuse(refused)
+            return
+    if len(found) > 1:
+        verdict.proved(
+            "Giữa các chữ ký chỉ có thêm chữ ký; nội dung không bị thay.",
+            "Between the signatures only signatures were added; nothing shown was changed.",
+        )
     verdict.remark("Chữ ký cuối phủ trọn tệp.", "The last signature covers the whole file.")
 
 
