@@ -209,6 +209,60 @@ async def test_absent_hub_does_not_stop_the_ward(
     assert "Trục liên thông chưa trả lời" in text
 
 
+@pytest.mark.parametrize(("outcome", "words"), [("queued", "chờ giám định"), ("error", "từ chối")])
+async def test_portal_answer_stands_on_the_record(
+    house: Any, as_person: Any, stay: tuple[str, str], outcome: str, words: str
+) -> None:
+    """The claim of the đợt shows when it was sent and what the portal said, with its own codes."""
+    common = {
+        "status": "active",
+        "type": {
+            "coding": [
+                {"system": "http://terminology.hl7.org/CodeSystem/claim-type", "code": "institutional"}
+            ]
+        },
+        "use": "claim",
+        "patient": {"reference": f"Patient/{stay[0]}"},
+        "created": "2026-11-22T14:05:00+07:00",
+        "insurer": {"display": "Bảo hiểm xã hội Việt Nam"},
+    }
+    claim = await house.repo.create(
+        {
+            "resourceType": "Claim",
+            **common,
+            "provider": {"display": "Bệnh viện Thử nghiệm"},
+            "priority": {"coding": [{"code": "normal"}]},
+            "insurance": [{"sequence": 1, "focal": True, "coverage": {"display": "Thẻ"}}],
+            "item": [
+                {
+                    "sequence": 1,
+                    "productOrService": {"text": "XML1"},
+                    "encounter": [{"reference": f"Encounter/{stay[1]}"}],
+                }
+            ],
+        }
+    )
+    await house.repo.create(
+        {
+            "resourceType": "ClaimResponse",
+            **common,
+            "request": {"reference": f"Claim/{claim.id}"},
+            "outcome": outcome,
+            "disposition": "Cổng BHYT trả lời",
+            **(
+                {"error": [{"code": {"coding": [{"code": "XML1.GIOI_TINH"}], "text": "Sai giới tính"}}]}
+                if outcome == "error"
+                else {}
+            ),
+        }
+    )
+    doctor = await as_person("bacsi")
+    text = await doctor.see(f"/dot/{stay[1]}")
+    assert words in text
+    assert "Cổng BHYT trả lời" in text
+    assert ("XML1.GIOI_TINH" in text) == (outcome == "error")
+
+
 @pytest.fixture
 async def hub_page(settings: Settings) -> AsyncIterator[Any]:
     """The hub's pages with a person of the Department signed in."""
