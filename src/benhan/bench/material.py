@@ -8,84 +8,12 @@ from typing import Any
 from benhan.base.ids import new_id
 from benhan.base.json_door import JsonObject
 
-_WORDS = [
-    "mẫu",
-    "máu",
-    "đạt",
-    "yêu",
-    "cầu",
-    "xét",
-    "nghiệm",
-    "lại",
-    "sau",
-    "hai",
-    "giờ",
-    "vì",
-    "vỡ",
-    "hồng",
-    "cầu",
-    "nhẹ",
-    "so",
-    "với",
-    "lần",
-    "trước",
-    "giảm",
-    "rõ",
-    "người",
-    "bệnh",
-    "đã",
-    "dùng",
-    "thuốc",
-    "sắt",
-    "truyền",
-    "dịch",
-    "kết",
-    "quả",
-    "phù",
-    "hợp",
-    "lâm",
-    "sàng",
-    "bác",
-    "sĩ",
-    "điều",
-    "trị",
-    "xem",
-    "cùng",
-    "huyết",
-    "đồ",
-    "chỉ",
-    "số",
-    "thể",
-    "tích",
-    "trung",
-    "bình",
-    "tiểu",
-    "cầu",
-    "trong",
-    "giới",
-    "hạn",
-    "bình",
-    "thường",
-    "theo",
-    "dõi",
-    "thêm",
-    "mười",
-    "ngày",
-    "báo",
-    "khoa",
-    "biết",
-    "qua",
-    "điện",
-    "thoại",
-    "lúc",
-    "sáng",
-    "không",
-    "ghi",
-    "nhận",
-    "bất",
-    "thường",
-    "khác",
-]
+_TEXT = (
+    "mẫu máu đạt yêu cầu xét nghiệm lại sau hai giờ vì vỡ hồng cầu nhẹ so với lần trước giảm rõ người bệnh đã dùng thuốc "
+    "sắt truyền dịch kết quả phù hợp lâm sàng bác sĩ điều trị xem cùng huyết đồ chỉ số thể tích trung bình tiểu cầu trong "
+    "giới hạn bình thường theo dõi thêm mười ngày báo khoa biết qua điện thoại lúc sáng không ghi nhận bất thường khác"
+)
+_WORDS = tuple(_TEXT.split())
 
 
 def note(number: int) -> str:
@@ -118,6 +46,8 @@ def observation(patient_id: str, number: int) -> JsonObject:
     return {
         "resourceType": "Observation",
         "id": new_id(patient_id),
+        "identifier": [{"system": "urn:benhan:lab:result", "value": f"KQ26{number:09d}"}],
+        "basedOn": [{"reference": f"ServiceRequest/bench-{number}"}],
         "status": "final",
         "category": [
             {
@@ -147,6 +77,7 @@ def observation(patient_id: str, number: int) -> JsonObject:
         },
         "subject": {"reference": f"Patient/{patient_id}", "display": "NGUYỄN VĂN MẪU"},
         "effectiveDateTime": f"2026-{1 + number % 12:02d}-{1 + number % 28:02d}T08:{number % 60:02d}:00+07:00",
+        "encounter": {"reference": f"Encounter/bench-{number % 7}"},
         "issued": "2026-11-22T09:30:00.000+07:00",
         "performer": [{"reference": "Practitioner/bench", "display": "KTV Trần Thị Thử"}],
         "valueQuantity": {
@@ -155,6 +86,18 @@ def observation(patient_id: str, number: int) -> JsonObject:
             "system": "http://unitsofmeasure.org",
             "code": "g/L",
         },
+        "interpretation": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+                        "code": "N",
+                        "display": "Normal",
+                    }
+                ]
+            }
+        ],
+        "specimen": {"reference": f"Specimen/bench-{number}", "display": "Máu toàn phần chống đông EDTA"},
         "referenceRange": [
             {
                 "low": {"value": 120, "unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"},
