@@ -2,8 +2,8 @@
 
 Needs only the standard library, ``cryptography`` and ``asn1crypto``; it shares no code with ``benhan``, so it stays a second
 opinion. Standards: ETSI EN 319 102-1 (indications), EN 319 162-1 (ASiC), RFC 5652 (CMS), RFC 5035 (signing certificate),
-RFC 3161 (time stamps), RFC 5280 (chains), ISO 32000 (byte ranges). It does not judge revocation, nor what one signer of a
-paper changed after another: each signature proves its own range of bytes.
+RFC 3161 (time stamps), RFC 5280 (chains), RFC 6960 (revocation), ISO 32000 (byte ranges, and that only signatures
+follow a signature). Revocation is judged by the evidence inside the file and lists brought along; without any it says so.
 """
 
 from benhan_verify.chain import roots_of_pem

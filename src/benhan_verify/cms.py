@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from benhan_verify.chain import STRONG, require_strong_key
 from benhan_verify.report import Refused
+from benhan_verify.revocation import Evidence
 
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
@@ -39,6 +40,7 @@ class Signed:
     claimed_at: datetime | None
     stamps: tuple[bytes, ...]
     info: Any
+    evidence: Evidence
 
 
 def malformed(vi: str, en: str) -> Refused:
@@ -87,7 +89,20 @@ def _read(der: bytes) -> Signed:
         claimed_at=None if claimed is None else claimed.native,
         stamps=tuple(stamps),
         info=info,
+        evidence=_evidence(signed["crls"]),
     )
+
+
+def _evidence(choices: Any) -> Evidence:
+    """Revocation data beside the certificates: lists, and OCSP answers in the form of RFC 5940."""
+    lists: list[bytes] = []
+    answers: list[bytes] = []
+    for choice in () if isinstance(choices, core.Void) or not choices.contents else choices:
+        if choice.name == "crl":
+            lists.append(choice.chosen.dump())
+        elif choice.chosen["other_rev_info_format"].native == "ocsp_response":
+            answers.append(choice.chosen["other_rev_info"].dump())
+    return Evidence(tuple(lists), tuple(answers))
 
 
 def _certificate(der: bytes) -> x509.Certificate:

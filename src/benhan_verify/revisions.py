@@ -8,13 +8,16 @@ therefore refused when something follows a signature.
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from benhan_verify.report import Refused
+from benhan_verify.revocation import Evidence
 
 DEEPEST, MOST_OBJECTS, MOST_REVISIONS = 40, 1_000_000, 500
+MOST_STREAM_BYTES = 50_000_000
 LARGEST_FIELD = (
     100_000  # square points; a fifth of a page of A4: a larger appearance could hide what was signed before
 )
@@ -47,6 +50,9 @@ _FIELD_KEYS = {
     "Lock",
     "SV",
 }
+_BROKEN = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, ArithmeticError, zlib.error,
+)  # fmt: skip
 _MAY_CHANGE = {
     "catalog": {"AcroForm", "DSS", "Extensions"},
     "page": {"Annots"},
@@ -192,6 +198,17 @@ class View:
         value = parser.value()
         return value, _STREAM.match(self.pdf, parser.place) is not None
 
+    def data(self, number: int) -> bytes:
+        """Bytes of a stream, plain or deflated, of at most ``MOST_STREAM_BYTES``."""
+        offset, _ = self.places[number]
+        parser = _Parser(self.pdf, self.pdf.index(b"obj", offset) + 3)
+        head = parser.value()
+        match = _STREAM.match(self.pdf, parser.place)
+        if match is None or head.get("Filter") not in (None, "/FlateDecode", ["/FlateDecode"]):
+            raise ValueError("stream")
+        raw = self.pdf[match.end() : match.end() + int(self.plain(head["Length"]))]
+        return raw if "Filter" not in head else zlib.decompressobj().decompress(raw, MOST_STREAM_BYTES)
+
     def plain(self, value: Any) -> Any:
         """``value``, or what it refers to when it is a reference; a stream is refused."""
         if not isinstance(value, Ref):
@@ -200,6 +217,20 @@ class View:
         if stream:
             raise ValueError("stream")
         return found
+
+
+def evidence_in(pdf: bytes) -> Evidence:
+    """Revocation data in the document security store; nothing where the file cannot be read."""
+    try:
+        view = View(pdf)
+        store = view.plain(view.plain(view.trailer["Root"]).get("DSS", {}))
+        lists, answers = (
+            tuple(view.data(ref.number) for ref in view.plain(store.get(key, [])))
+            for key in ("CRLs", "OCSPs")
+        )
+    except _BROKEN:
+        return Evidence()
+    return Evidence(lists, answers)
 
 
 def require_only_signing(before: bytes, after: bytes) -> None:

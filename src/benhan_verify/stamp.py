@@ -12,8 +12,10 @@ from cryptography import x509
 from benhan_verify import cms
 from benhan_verify.chain import STRONG, find_path, name_of
 from benhan_verify.report import Refused, Verdict
+from benhan_verify.revocation import Evidence, check_path
 
 SKEW = timedelta(minutes=5)
+NONE = Evidence()
 Hasher = Callable[[str], bytes]
 
 
@@ -24,11 +26,13 @@ def check_stamp(
     roots: Sequence[x509.Certificate],
     now: datetime,
     verdict: Verdict,
+    evidence: Evidence = NONE,
 ) -> datetime:
     """Time proved by a token over what ``hasher`` digests by the name of a hash function.
 
-    The chain of the authority is judged at the token's own time, so a token outlives its authority's certificate; the
-    verdict then carries a remark. Without ``roots`` the chain is left unjudged (the caller says so).
+    The chain of the authority, and its revocation by ``evidence``, is judged at the token's own time, so a token outlives
+    its authority's certificate; the verdict then carries a remark. Without ``roots`` the chain is left unjudged (the
+    caller says so).
 
     Raises: `Refused`.
     """
@@ -53,6 +57,7 @@ def check_stamp(
             f"Dấu thời gian {moment.isoformat()} của “{name}”, nối tới gốc tin cậy.",
             f"Time stamp {moment.isoformat()} of '{name}', chained to a trusted root.",
         )
+        check_path(path, evidence + signed.evidence, moment, verdict)
     return moment
 
 

@@ -15,14 +15,15 @@ from benhan_verify.chain import find_path, name_of
 from benhan_verify.container import open_container
 from benhan_verify.pdf import has_signature, signatures
 from benhan_verify.report import UNREADABLE, Refused, SignerSeen, Verdict
-from benhan_verify.revisions import require_only_signing
-from benhan_verify.stamp import SKEW, Hasher, check_stamp
+from benhan_verify.revisions import evidence_in, require_only_signing
+from benhan_verify.revocation import Evidence, check_path
+from benhan_verify.stamp import NONE, SKEW, Hasher, check_stamp
 
 Roots = Sequence[x509.Certificate]
 MOST_BYTES = 2**31
 
 
-def verify_file(path: Path, roots: Roots, now: datetime | None = None) -> Verdict:
+def verify_file(path: Path, roots: Roots, now: datetime | None = None, brought: Evidence = NONE) -> Verdict:
     """Judge a file of any kind; never raises for what the file holds.
 
     ``FILE.p7s`` beside the file makes it a detached signature; otherwise a sealed record or a PDF by its first bytes.
@@ -44,11 +45,11 @@ def verify_file(path: Path, roots: Roots, now: datetime | None = None) -> Verdic
     moment = now or datetime.now(UTC)
     try:
         if signature is not None:
-            return verify_detached(data, signature, roots, moment, file=str(path))
+            return verify_detached(data, signature, roots, moment, file=str(path), brought=brought)
         if path.suffix == ".asice" or data.startswith(b"PK\x03\x04"):
-            return verify_container(data, roots, moment, file=str(path))
+            return verify_container(data, roots, moment, file=str(path), brought=brought)
         if path.suffix.lower() == ".pdf" or data.startswith(b"%PDF-"):
-            return verify_pdf(data, roots, moment, file=str(path))
+            return verify_pdf(data, roots, moment, file=str(path), brought=brought)
     except Exception as error:  # outermost rim: a hostile file must end in a refusal, not in a trace
         verdict.refuse(
             cms.malformed("Tệp hỏng, không kiểm được.", f"The file is damaged ({type(error).__name__}).")
@@ -65,15 +66,23 @@ def verify_file(path: Path, roots: Roots, now: datetime | None = None) -> Verdic
 
 
 def verify_detached(
-    data: bytes, signature: bytes, roots: Roots, now: datetime | None = None, *, file: str = ""
+    data: bytes,
+    signature: bytes,
+    roots: Roots,
+    now: datetime | None = None,
+    *,
+    file: str = "",
+    brought: Evidence = NONE,
 ) -> Verdict:
     """Judge a detached CMS signature over ``data``."""
     verdict = Verdict(file)
-    _judge(signature, lambda name: hashlib.new(name, data).digest(), roots, now, verdict)
+    _judge(signature, lambda name: hashlib.new(name, data).digest(), roots, now, verdict, brought)
     return _with_signer(verdict)
 
 
-def verify_container(data: bytes, roots: Roots, now: datetime | None = None, *, file: str = "") -> Verdict:
+def verify_container(
+    data: bytes, roots: Roots, now: datetime | None = None, *, file: str = "", brought: Evidence = NONE
+) -> Verdict:
     """Judge a sealed record and every signed PDF inside it."""
     verdict = Verdict(file)
     try:
@@ -85,18 +94,20 @@ def verify_container(data: bytes, roots: Roots, now: datetime | None = None, *, 
         f"Hộp đúng dạng chuẩn; {len(box.files)} tệp khớp danh mục SHA-256.",
         f"Canonical container; {len(box.files)} files match the SHA-256 manifest.",
     )
-    _judge(box.signature, lambda name: hashlib.new(name, box.manifest).digest(), roots, now, verdict)
+    _judge(box.signature, lambda name: hashlib.new(name, box.manifest).digest(), roots, now, verdict, brought)
     for name, body in sorted(box.files.items()):
         if body.startswith(b"%PDF-") and has_signature(body):
             verdict.remark(f"Giấy {name}:", f"Paper {name}:")
-            _judge_pdf(body, roots, now, verdict)
+            _judge_pdf(body, roots, now, verdict, brought)
     return _with_signer(verdict)
 
 
-def verify_pdf(data: bytes, roots: Roots, now: datetime | None = None, *, file: str = "") -> Verdict:
+def verify_pdf(
+    data: bytes, roots: Roots, now: datetime | None = None, *, file: str = "", brought: Evidence = NONE
+) -> Verdict:
     """Judge every signature of a PDF."""
     verdict = Verdict(file)
-    _judge_pdf(data, roots, now, verdict)
+    _judge_pdf(data, roots, now, verdict, brought)
     return _with_signer(verdict)
 
 
@@ -113,19 +124,20 @@ def _with_signer(verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _judge_pdf(data: bytes, roots: Roots, now: datetime | None, verdict: Verdict) -> None:
+def _judge_pdf(data: bytes, roots: Roots, now: datetime | None, verdict: Verdict, brought: Evidence) -> None:
     try:
         found = signatures(data)
     except Refused as refused:
         verdict.refuse(refused)
         return
+    evidence = brought + evidence_in(data)
     for signature in found:
         covered = signature.covered(data)
 
         def digest(name: str, covered: bytes = covered) -> bytes:
             return hashlib.new(name, covered).digest()
 
-        _judge(signature.cms, digest, roots, now, verdict)
+        _judge(signature.cms, digest, roots, now, verdict, evidence)
     for earlier, later in itertools.pairwise(found):
         try:
             require_only_signing(data[: earlier.end], data[: later.end])
@@ -140,19 +152,22 @@ def _judge_pdf(data: bytes, roots: Roots, now: datetime | None, verdict: Verdict
     verdict.remark("Chữ ký cuối phủ trọn tệp.", "The last signature covers the whole file.")
 
 
-def _judge(der: bytes, hasher: Hasher, roots: Roots, now: datetime | None, verdict: Verdict) -> None:
+def _judge(
+    der: bytes, hasher: Hasher, roots: Roots, now: datetime | None, verdict: Verdict, brought: Evidence
+) -> None:
     """Judge one CMS signature over what ``hasher`` digests and write it into the verdict."""
     moment = now or datetime.now(UTC)
     try:
         signed = cms.read(der)
         if signed.content_type == cms.TST_INFO:
-            check_stamp(der, hasher, (), roots, moment, verdict)
+            check_stamp(der, hasher, (), roots, moment, verdict, brought)
             _need_roots(roots)
             return
         if signed.content_type != "data" or signed.content is not None:
             raise cms.malformed("Chữ ký không phải dạng tách rời.", "The signature is not detached.")
         cms.check(signed, hasher(signed.digest_name))
-        stamped = _stamped(signed, roots, moment, verdict)
+        evidence = brought + signed.evidence
+        stamped = _stamped(signed, roots, moment, verdict, evidence)
     except Refused as refused:
         verdict.refuse(refused)
         return
@@ -166,7 +181,7 @@ def _judge(der: bytes, hasher: Hasher, roots: Roots, now: datetime | None, verdi
     verdict.proved(f"Nội dung không đổi từ khi “{name}” ký.", f"Unchanged since '{name}' signed it.")
     try:
         _need_roots(roots)
-        find_path(certificate, signed.pool, roots, stamped or moment, "sign")
+        path = find_path(certificate, signed.pool, roots, stamped or moment, "sign")
     except Refused as refused:
         verdict.refuse(refused)
         return
@@ -174,16 +189,23 @@ def _judge(der: bytes, hasher: Hasher, roots: Roots, now: datetime | None, verdi
         f"Chứng thư của “{name}” nối tới gốc tin cậy và có hiệu lực lúc {(stamped or moment).isoformat()}.",
         f"The certificate of '{name}' chains to a trusted root and was valid at {(stamped or moment).isoformat()}.",
     )
-    verdict.remark("Không xét thu hồi chứng thư.", "Revocation was not examined.")
+    try:
+        check_path(path, evidence, stamped or moment, verdict)
+    except Refused as refused:
+        verdict.refuse(refused)
 
 
-def _stamped(signed: cms.Signed, roots: Roots, now: datetime, verdict: Verdict) -> datetime | None:
+def _stamped(
+    signed: cms.Signed, roots: Roots, now: datetime, verdict: Verdict, evidence: Evidence
+) -> datetime | None:
     """The earliest time proved; a token that does not hold refuses the signature. None without roots or token."""
 
     def digest(name: str) -> bytes:
         return hashlib.new(name, signed.signature).digest()
 
-    times = [check_stamp(token, digest, signed.pool, roots, now, verdict) for token in signed.stamps]
+    times = [
+        check_stamp(token, digest, signed.pool, roots, now, verdict, evidence) for token in signed.stamps
+    ]
     if not times or not roots:
         return None
     if signed.claimed_at is not None and signed.claimed_at > max(times) + SKEW:
