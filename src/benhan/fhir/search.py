@@ -54,17 +54,20 @@ def _param(name: str, entry: JsonObject) -> SearchParam:
     )
 
 
-def extract(resource: JsonObject) -> list[IndexValue]:
+def extract(
+    resource: JsonObject, *, leave_out: Callable[[SearchParam], bool] | None = None
+) -> list[IndexValue]:
     """All index values of a valid resource, under every parameter of its type, without repeats.
 
-    Contained resources give none. See :class:`IndexValue` for the fields.
+    Contained resources give none. See :class:`IndexValue` for the fields. Parameters that ``leave_out`` (a function of
+    a module: plans are kept by it) says yes to are not looked at.
     """
     node = resource_node(resource)
     scope = Scope(resource, resource, node, node)
     start = [node]
     out: dict[IndexValue, None] = {}
     present = resource.keys()
-    for name, closure, make, parts, heads in _plan(node[0]):
+    for name, closure, make, parts, heads in _plan(node[0], leave_out):
         if heads and heads.isdisjoint(present):
             continue
         found = closure(scope, start)
@@ -84,11 +87,13 @@ Part = tuple[str, Closure, Maker]
 
 
 @lru_cache(maxsize=256)
-def _plan(resource_type: str) -> tuple[tuple[str, Closure, Maker, tuple[Part, ...], frozenset[str]], ...]:
+def _plan(
+    resource_type: str, leave_out: Callable[[SearchParam], bool] | None = None
+) -> tuple[tuple[str, Closure, Maker, tuple[Part, ...], frozenset[str]], ...]:
     """Compiled parameters, each with the JSON keys without which it has no value (empty: unknown)."""
     plan = []
     for param in search_params(resource_type).values():
-        if param.extracted:
+        if param.extracted and not (leave_out and leave_out(param)):
             parts = tuple(
                 (f"{param.name}${c.code}", compile_path(c.expression), MAKERS[c.type])
                 for c in param.components

@@ -7,7 +7,6 @@ is written. PATCH is not supported.
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,10 +88,11 @@ async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObje
         ]
         careful = [e for e in ordered if e.method in ("POST", "PUT") and e not in writes]
         changes = []
+        locked = await tx.lock_currents({(e.type, str(e.id)) for e in writes if e.method == "PUT"})
         for entry in writes:
             resource = entry.resource or {}
             prepare = tx.prepare_create(None, resource, None) if entry.method == "POST" else None
-            changes.append(await (prepare or tx.prepare_update(None, resource, None, None)))
+            changes.append(await (prepare or tx.prepare_update(None, resource, None, None, locked)))
         for entry, stored in zip(writes, await tx.write(changes) if changes else [], strict=True):
             answers[entry.index] = _written(stored)
         for entry in careful:
@@ -131,8 +131,17 @@ async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
         entry.resource = {**resource, "id": entry.id}
     for entry in entries:
         if entry.resource is not None:
-            entry.resource = copy.deepcopy(entry.resource)
+            entry.resource = _copy(entry.resource)
             await _point(tx, entry, known)
+
+
+def _copy(value: Any) -> Any:
+    """A copy of JSON that shares no object or array with it; several times faster than ``copy.deepcopy``."""
+    if isinstance(value, dict):
+        return {k: _copy(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_copy(v) for v in value]
+    return value
 
 
 async def _patient_hint(tx: Repository, entries: list[_Entry]) -> str | None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from benhan.base.json_door import JsonObject
 from benhan.base.text import fold, name_sort_key, squeeze, trigrams
-from benhan.fhir import IndexValue, extract
+from benhan.fhir import IndexValue, SearchParam, extract
 from benhan.store.hashing import key64, param32, system32
 
 NAMED_TYPES = frozenset({"Patient", "Practitioner", "Person", "RelatedPerson"})
@@ -50,13 +50,7 @@ def rows_of(resource: JsonObject) -> IndexRows:
     """All index rows of a resource."""
     rows = IndexRows()
     resource_type = resource["resourceType"]
-    for value in extract(resource):
-        if (
-            value.group is not None
-            or value.param.startswith("combo-")
-            or value.param in ("_id", "_lastUpdated")
-        ):
-            continue
+    for value in extract(resource, leave_out=_left_out):
         _add(rows, resource_type, value)
         rows.present.add(param32(value.param))
     if resource_type in NAMED_TYPES:
@@ -64,6 +58,10 @@ def rows_of(resource: JsonObject) -> IndexRows:
             rows.trigram |= {key64(resource_type, "name", t) for t in trigrams(name)}
             rows.string.add((key64(resource_type, "name", ":sort"), 0, name_sort_key(name)[:_MAX_FOLDED]))
     return rows
+
+
+def _left_out(param: SearchParam) -> bool:
+    return bool(param.components) or param.name.startswith("combo-") or param.name in ("_id", "_lastUpdated")
 
 
 def _add(rows: IndexRows, resource_type: str, value: IndexValue) -> None:

@@ -34,6 +34,11 @@ CURRENT_BY_REFERENCE = (
     f"select {COLUMNS}, c.rid, c.patient from unnest(%s::text[], %s::text[]) as w (type, id) "  # noqa: S608
     f"join current_version c on c.tenant = %s and c.type = w.type and c.id = w.id {_JOINS} where not c.deleted"
 )
+CURRENT_OF_MANY_FOR_UPDATE = (
+    f"select {COLUMNS}, c.rid, c.patient from unnest(%s::text[], %s::text[]) as w (type, id) "  # noqa: S608
+    f"join current_version c on c.tenant = %s and c.type = w.type and c.id = w.id {_JOINS} "
+    "order by c.type, c.id for update of c"
+)
 VERSION = (
     f"select {COLUMNS} from log l left join record_key k on k.tenant = l.tenant and k.id = l.key_id "  # noqa: S608
     "where l.tenant = %s and l.type = %s and l.id = %s and l.version = %s"

@@ -87,12 +87,21 @@ class Repository:
         async with self.store.begin(self.ctx) as tx:
             yield Repository(self.store, self.ctx, self.policy, tx)
 
+    @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Repository]:
+        """As :meth:`transaction`, for calls of this room that write nothing but the audit of their reads."""
+        if self._tx is not None:
+            yield self
+            return
+        async with self.store.begin(self.ctx, reads_only=True) as tx:
+            yield Repository(self.store, self.ctx, self.policy, tx)
+
     # ---- reads -----------------------------------------------------------------------------------------------
 
     async def read(self, resource_type: str, resource_id: str) -> Stored:
         """The current version. Raises: ``NotFound`` (store.not-found), ``Deleted`` (store.deleted, store.destroyed)."""
         self._ask(Action.READ, resource_type)
-        async with self.transaction() as tx:
+        async with self.looking() as tx:
             current = await tx.current(resource_type, resource_id)
             if current is None:
                 raise not_found(resource_type, resource_id)
@@ -108,7 +117,7 @@ class Repository:
     async def vread(self, resource_type: str, resource_id: str, version: int) -> Stored:
         """One version. Raises: ``NotFound`` (store.no-such-version), ``Deleted``."""
         self._ask(Action.VREAD, resource_type)
-        async with self.transaction() as tx:
+        async with self.looking() as tx:
             row = await tx.one(reading.VERSION, (self.ctx.tenant, resource_type, resource_id, version))
             if row is None:
                 raise NotFound("store.no-such-version", "Không có phiên bản này.")
@@ -128,7 +137,7 @@ class Repository:
         scope = self.policy.scope(self.ctx, Action.HISTORY, resource_type)
         if scope.kind == "none":
             raise not_allowed(Action.HISTORY, resource_type)
-        async with self.transaction() as tx:
+        async with self.looking() as tx:
             rows = await tx.all(
                 reading.HISTORY, (self.ctx.tenant, resource_type, resource_id, before or _LAST_VERSION, limit)
             )
@@ -272,6 +281,19 @@ class Repository:
             else await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
         )
 
+    async def lock_currents(self, places: set[tuple[str, str]]) -> dict[tuple[str, str], Current]:
+        """Current versions of many (type, id) with one statement, locked for the writes that follow."""
+        asked = sorted(p for p in places if _ID.fullmatch(p[1]))  # the others are refused when they are prepared
+        if not asked:
+            return {}
+        values = ([p[0] for p in asked], [p[1] for p in asked], self.ctx.tenant)
+        rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
+        found: dict[tuple[str, str], Current] = {}
+        for row in rows:
+            current = await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
+            found[current.stored.type, current.stored.id] = current
+        return found
+
     def note(
         self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
     ) -> None:
@@ -317,13 +339,24 @@ class Repository:
         return await self._change(Action.CREATE, raw, {**given, "id": resource_id}, None, custodian)
 
     async def prepare_update(
-        self, raw: bytes | None, given: JsonObject, if_match: int | None, custodian: UUID | None
+        self,
+        raw: bytes | None,
+        given: JsonObject,
+        if_match: int | None,
+        custodian: UUID | None,
+        locked: dict[tuple[str, str], Current] | None = None,
     ) -> Change:
-        """An update (or a create under the client's id), validated and allowed."""
+        """An update (or a create under the client's id), validated and allowed.
+
+        ``locked``: what :meth:`lock_currents` found for a set of places that this resource's is one of.
+        """
         resource_id = given.get("id")
         if resource_id is None:
             raise InvalidInput("store.id-missing", "Tài liệu cần mã (id) để cập nhật.", expression="id")
-        old = await self.current(given["resourceType"], _checked_id(resource_id), lock=True)
+        if locked is None:
+            old = await self.current(given["resourceType"], _checked_id(resource_id), lock=True)
+        else:
+            old = locked.get((given["resourceType"], _checked_id(resource_id)))
         _check_version(old, if_match)
         if old is not None and old.destroyed:
             raise reading.destroyed(given["resourceType"], resource_id)

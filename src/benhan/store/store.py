@@ -109,9 +109,9 @@ class Store:
         return Repository(self, Ctx(tenant=tenant, actor=SYSTEM, purpose=purpose), SystemPolicy())
 
     @asynccontextmanager
-    async def begin(self, ctx: Ctx) -> AsyncIterator[Transaction]:
+    async def begin(self, ctx: Ctx, *, reads_only: bool = False) -> AsyncIterator[Transaction]:
         """A transaction for ``ctx``; use ``Repository.transaction`` instead."""
-        async with begin(self.pool, ctx, self.clock, self.audit) as tx:
+        async with begin(self.pool, ctx, self.clock, self.audit, reads_only=reads_only) as tx:
             yield tx
 
     async def create_tenant(self, kind: Literal["facility", "hub"], code: str, name: str) -> UUID:

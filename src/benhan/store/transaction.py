@@ -58,9 +58,11 @@ def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, str, str, str]:
 
 @asynccontextmanager
 async def begin(
-    pool: AsyncConnectionPool[Any], ctx: Ctx, clock: Clock, audit: AuditWriter
+    pool: AsyncConnectionPool[Any], ctx: Ctx, clock: Clock, audit: AuditWriter, *, reads_only: bool = False
 ) -> AsyncIterator[Transaction]:
     """Open a transaction, commit at the end, roll back on any exception.
+
+    ``reads_only``: nothing will be written, so the audit of its reads shares a commit with that of others.
 
     Raises: ``Conflict`` (store.conflict, store.busy), ``NotAllowed`` (store.isolation), ``StoreUnavailable``.
     """
@@ -73,10 +75,11 @@ async def begin(
                     await connection.execute(BEGIN)
                     await connection.execute(SET, settings_of(ctx, clock))
                 yield tx
-                if tx.reads:
+                if tx.reads and not reads_only:
                     await connection.execute(INSERT, columns(ctx.tenant, tx.reads))
                 await connection.execute("commit")
-                tx.reads = []
+                if not reads_only:
+                    tx.reads = []
             except BaseException:
                 if not connection.closed:
                     await connection.rollback()
@@ -85,7 +88,10 @@ async def begin(
         raise translate(error) from error
     finally:
         if tx is not None and tx.reads:
-            await audit.put(ctx.tenant, tx.reads)
+            try:
+                await audit.put(ctx.tenant, tx.reads)
+            except psycopg.Error as error:
+                raise translate(error) from error
 
 
 def translate(error: psycopg.Error) -> BenhanError:

@@ -30,7 +30,7 @@ async def run_search(repo: Repository, resource_type: str, params: SearchParams)
     """One page. Raises: ``NotAllowed``, ``InvalidInput``, ``NotFound`` (store.unknown-type)."""
     scope = allowed_scope(repo, Action.SEARCH, resource_type)
     asked = parse(resource_type, params)
-    async with repo.transaction() as tx:
+    async with repo.looking() as tx:
         extra_values = Values(repo.ctx.tenant)
         extra = await _chains(tx, asked, extra_values)
         total = (
@@ -54,7 +54,7 @@ async def run_count(repo: Repository, resource_type: str, params: SearchParams) 
     """Number of resources found."""
     scope = allowed_scope(repo, Action.COUNT, resource_type)
     asked = parse(resource_type, params)
-    async with repo.transaction() as tx:
+    async with repo.looking() as tx:
         values = Values(repo.ctx.tenant)
         extra = await _chains(tx, asked, values)
         total = await _count(tx, asked, scope, extra, values)
