@@ -20,8 +20,8 @@ from benhan.base.settings import Settings, load
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy, TenantInfo
 
 T = TypeVar("T")
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 CONFIG = typer.Option(None, "--config", "-c", help="Tệp cấu hình TOML (hoặc biến BENHAN_CONFIG).")
 OPERATOR = Actor(reference="Device/benhan-cli", display="Quản trị hệ thống (dòng lệnh)", kind="system")
