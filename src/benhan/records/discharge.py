@@ -235,10 +235,11 @@ async def _take_back(tx: Repository, encounter_id: str) -> None:
             await reverse_charge(tx, line.id, "Hủy ra viện")
 
 
-async def submit_claim_when_ready(tx: Repository, encounter_id: str) -> None:
+async def submit_claim_when_ready(tx: Repository, encounter_id: str, stage: str = "") -> None:
     """Put the claim into the outbox once the facts are signed: discharged, and the discharge paper issued.
 
-    A facility may by setting send on discharge already. The key makes the same facts go once.
+    A facility may by setting send on discharge already. The key makes the same facts go once; ``stage`` tells apart what
+    the encounter's version does not show, such as the summary that was signed later.
     """
     here = await case(tx, encounter_id)
     if here.discharged_at is None:
@@ -249,5 +250,5 @@ async def submit_claim_when_ready(tx: Repository, encounter_id: str) -> None:
     )
     if at_once or any(p.issued for p in await papers(tx, encounter_id)):
         encounter = await tx.read("Encounter", encounter_id)
-        key = f"{here.ma_lk}:{encounter.version}"
+        key = f"{here.ma_lk}:{encounter.version}" + (f":{stage}" if stage else "")
         await tx.outbox("bhyt.submit", key, {"encounter": encounter_id, "ma_lk": here.ma_lk})

@@ -19,9 +19,16 @@ from benhan.store import Repository
 
 
 async def complete_record(repo: Repository, encounter_id: str, *, authorize: Authorize) -> Case:
-    """Tổng kết: refused with the list of gaps while something is missing. Raises: records.incomplete."""
+    """Tổng kết: refused with the list of gaps while something is missing; the claim goes again, now with the summary.
+
+    Raises: ``RuleViolation`` (records.incomplete).
+    """
+    from benhan.records.discharge import submit_claim_when_ready
+
     async with repo.transaction() as tx:
-        return await step(tx, encounter_id, "complete", authorize=authorize)
+        done = await step(tx, encounter_id, "complete", authorize=authorize)
+        await submit_claim_when_ready(tx, encounter_id, "tong-ket")
+        return done
 
 
 async def submit_record(repo: Repository, encounter_id: str, *, authorize: Authorize) -> Case:
