@@ -283,7 +283,9 @@ class Repository:
 
     async def lock_currents(self, places: set[tuple[str, str]]) -> dict[tuple[str, str], Current]:
         """Current versions of many (type, id) with one statement, locked for the writes that follow."""
-        asked = sorted(p for p in places if _ID.fullmatch(p[1]))  # the others are refused when they are prepared
+        asked = sorted(
+            p for p in places if _ID.fullmatch(p[1])
+        )  # the others are refused when they are prepared
         if not asked:
             return {}
         values = ([p[0] for p in asked], [p[1] for p in asked], self.ctx.tenant)
