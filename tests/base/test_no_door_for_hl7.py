@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from benhan.base import json_door, xml_door
 from benhan.base.errors import BenhanError
 
