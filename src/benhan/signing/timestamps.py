@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+from datetime import datetime
 from pathlib import Path
 
 import httpx
-from asn1crypto import core, tsp, x509
+from asn1crypto import cms, core, tsp, x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from pyhanko.sign.general import as_signing_certificate_v2
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
@@ -42,6 +48,36 @@ class LocalTimeStamper(DummyTimeStamper):
             raise WeakDigest
         self.fixed_dt = self._clock.now().replace(microsecond=0)
         return super().request_tsa_response(req)
+
+    def _sign_tst_info(
+        self, tst_info_data: bytes, md_algorithm: str, dt: datetime
+    ) -> tuple[bytes, cms.CMSAttributes]:
+        """Signed attributes with the certificate named by SHA-256 (RFC 5816), and the signature over them."""
+        digest = getattr(hashes, md_algorithm.upper())()
+        hashed = hashlib.new(md_algorithm, tst_info_data).digest()
+        attributes = cms.CMSAttributes(
+            [
+                _attribute("content_type", "tst_info"),
+                _attribute("signing_time", cms.Time({"utc_time": core.UTCTime(dt)})),
+                _attribute("signing_certificate_v2", as_signing_certificate_v2(self.tsa_cert)),
+                _attribute("message_digest", hashed),
+            ]
+        )
+        key = _authority_key(self.tsa_key.dump())
+        return key.sign(attributes.dump(), padding.PKCS1v15(), digest), attributes
+
+
+def _attribute(kind: str, value: object) -> cms.CMSAttribute:
+    return cms.CMSAttribute({"type": kind, "values": (value,)})
+
+
+@functools.lru_cache(maxsize=8)
+def _authority_key(der: bytes) -> rsa.RSAPrivateKey:
+    """The authority's key, read and checked once: checking an RSA key costs more than signing with it."""
+    key = serialization.load_der_private_key(der, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise RuntimeError("the keys of the test PKI are RSA")
+    return key
 
 
 class WeakDigest(ValueError):
