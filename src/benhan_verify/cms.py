@@ -117,7 +117,7 @@ def _certificate(der: bytes) -> x509.Certificate:
 
 def _unsigned(info: Any) -> Any:
     attributes = info["unsigned_attrs"]
-    return () if attributes.native is None else attributes
+    return () if isinstance(attributes, core.Void) else attributes
 
 
 def _signer(sid: Any, pool: Sequence[x509.Certificate]) -> x509.Certificate:

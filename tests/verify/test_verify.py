@@ -169,7 +169,7 @@ async def test_swapped_signature_is_refused(made) -> None:
     mine["content"]["signer_infos"][0]["unsigned_attrs"] = theirs["content"]["signer_infos"][0][
         "unsigned_attrs"
     ]
-    moved = pack(made.files, listing, mine.dump(force=True))
+    moved = pack(made.files, listing, mine.dump())
     verdict = benhan_verify.verify_container(moved, made.roots)
     assert _reason(verdict) == ("TOTAL-FAILED", "HASH_FAILURE")
     assert "time stamp" in verdict.as_text()
