@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from tests.conftest import DatabaseServer
 from tests.store.builders import a_patient, an_observation
 from tests.store.waiting import until
 
@@ -35,6 +36,20 @@ async def test_late_commit_is_delivered_after_it_settles(store: Store, repo: Rep
     assert sorted(seen) == sorted([first.id, late.id, early.id])
     assert len(seen) == 3
     assert (await store.read_feed(repo.ctx.tenant, page2.cursor, 100)).items == []
+
+
+async def test_feed_does_not_wait_for_another_database(
+    store: Store, repo: Repository, database_server: DatabaseServer
+) -> None:
+    """A long transaction elsewhere on the same server holds nothing back here."""
+    elsewhere = await psycopg.AsyncConnection.connect(database_server.admin)
+    try:
+        await elsewhere.execute("select pg_current_xact_id()")
+        stored = await repo.create(a_patient())
+        page = await store.read_feed(repo.ctx.tenant, None, 100)
+        assert [i.id for i in page.items] == [stored.id]
+    finally:
+        await elsewhere.close()
 
 
 async def test_feed_carries_updates_and_deletions_in_order_and_pages(store: Store, repo: Repository) -> None:

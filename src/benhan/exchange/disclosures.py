@@ -16,7 +16,7 @@ from benhan.store import Repository, TenantInfo
 _FEED = (
     "select d.tx::text, d.seq, d.id, d.source_patient, d.reader, d.requester, d.kind, d.reason, d.act, d.documents, "
     "d.at from exchange_disclosure d where d.tenant = %s and d.custodian = %s "
-    "and (d.tx, d.seq) > (%s::xid8, %s) and d.tx < pg_snapshot_xmin(pg_current_snapshot()) "
+    "and (d.tx, d.seq) > (%s::xid8, %s) and d.tx < (select settled_before()) "
     "order by d.tx, d.seq limit %s"
 )
 _CURSOR = "select value from exchange_cursor where tenant = %s and name = %s"

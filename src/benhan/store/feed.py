@@ -1,8 +1,8 @@
 """The change feed of a tenant: versions in (epoch, transaction, sequence) order.
 
-Only transactions below the snapshot's xmin are delivered: every lower one has ended, so nothing can appear behind the
-cursor later. A cursor on a sequence alone would lose rows that commit late. The epoch changes when the log is
-restored (``new_epoch``), because transaction numbers start anew.
+Only transactions below the oldest one still running in this database are delivered: every lower one has ended, so
+nothing can appear behind the cursor later. A cursor on a sequence alone would lose rows that commit late. The epoch
+changes when the log is restored (``new_epoch``), because transaction numbers start anew.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PAGE = (
     f"select {COLUMNS}, l.epoch, l.tx::text, l.seq from log l "  # noqa: S608 - constants only
     "left join record_key k on k.tenant = l.tenant and k.id = l.key_id "
     "where l.tenant = %(tenant)s and (l.epoch, l.tx, l.seq) > (%(epoch)s::integer, %(tx)s::text::xid8, %(seq)s::bigint) "
-    "and (l.epoch < (select epoch from installation) or l.tx < pg_snapshot_xmin(pg_current_snapshot())) "
+    "and (l.epoch < (select epoch from installation) or l.tx < (select settled_before())) "
     "order by l.epoch, l.tx, l.seq limit %(limit)s"
 )
 _HELD_BACK = (

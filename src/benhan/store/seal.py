@@ -27,7 +27,7 @@ _ORDERED = (
 )
 _SETTLED = (
     _ORDERED  # noqa: S608
-    + "and (epoch < (select epoch from installation) or tx < pg_snapshot_xmin(pg_current_snapshot())) "
+    + "and (epoch < (select epoch from installation) or tx < (select settled_before())) "
     "order by audit.epoch, audit.tx, audit.seq limit %(limit)s"
 )
 _UP_TO = (
