@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -223,6 +224,22 @@ def _identity(package: Package) -> None:
 @hypothesis_settings(max_examples=25, derandomize=True, deadline=None)
 def test_xml_to_fhir_to_xml_is_identity(package: Package) -> None:
     _identity(package)
+
+
+def test_signs_that_turn_text_are_left_out_and_told() -> None:
+    """A name written backwards to the eye is not taken over as it looks."""
+    raw = write_package(_story_with_name("Nguyễn Thị \u2066Mẫu"))
+    package = read_package(raw)
+    assert package.table("XML1")[0].get("HO_TEN") == "Nguyễn Thị Mẫu"
+    assert "character" in {note.code for note in package.leniencies}
+
+
+def _story_with_name(name: str) -> Package:
+    package = package_of(stories()[0], 1)
+    head = package.table("XML1")[0]
+    return replace(
+        package, rows={**package.rows, "XML1": (replace(head, values={**head.values, "HO_TEN": name}),)}
+    )
 
 
 @pytest.mark.long

@@ -20,7 +20,8 @@ from benhan.base import xml_door
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.gateways.bhyt.tables import Table, tables
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: what XML cannot carry, and the signs that turn the direction of text: they make a name read as another
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 _BOM = b"\xef\xbb\xbf"
 _CHECKIN_ROOT = "CHI_TIEU_TRANG_THAI_KCB"
 
@@ -278,6 +279,8 @@ def _read_row(item: etree._Element, table: Table, line: int, notes: list[Lenienc
         if _children(child):
             raise refused(f"{place}/{name}", "thẻ phải là chữ, không chứa thẻ khác")
         text = "".join(str(part) for part in child.itertext(etree.Element))
+        if _CONTROL.search(text):
+            notes.append(Leniency("character", f"{place}/{name}", "Bỏ ký tự điều khiển hoặc đảo chiều chữ."))
         values[name] = "" if text.isspace() else text
     _note_shape(table, place, values, notes)
     return make_row(table.name, line, values)
