@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from benhan.base.clock import VIETNAM, local
-from benhan.forms.fhir_form import is_date, is_datetime
+from benhan.forms import drawing
+from benhan.forms.fhir_form import is_date, is_datetime, is_time
 from benhan.forms.model import MOMENTS, Form, Item, Moment, Rule
 from benhan.forms.values import describe_value, empty, holds, number_text
 
@@ -107,7 +108,8 @@ def _value(item: Item, value: Any) -> Iterator[Fault]:
     label = item.spoken[:1].upper() + item.spoken[1:]
     wrong = _unreadable(item, value)
     if wrong:
-        yield "error", f"{label}: “{str(value)[:60]}” {wrong}", "type"
+        shown = "" if item.type == "drawing" else f": “{str(value)[:60]}”"
+        yield "error", f"{label}{shown} {wrong}", "type"
         return
     if item.max_length and isinstance(value, str) and len(value) > item.max_length:
         yield "error", f"{label} dài {len(value)} ký tự, chỉ được {item.max_length}.", "length"
@@ -135,6 +137,10 @@ def _unreadable(item: Item, value: Any) -> str | None:
         return "không phải là ngày có thật. Ghi ngày/tháng/năm, ví dụ 14/03/2026."
     if kind == "datetime" and not is_datetime(value):
         return "không phải là ngày giờ có thật. Ghi ngày/tháng/năm giờ:phút, ví dụ 14/03/2026 08:05."
+    if kind == "time" and not is_time(value):
+        return "không phải là giờ có thật. Ghi giờ:phút, ví dụ 08:05."
+    if kind == "drawing":
+        return drawing.fault(value)
     if kind == "choice" and not item.choice(str(value)):
         return f"không có trong các ô: {', '.join(f'{c.code} {c.label}' for c in item.choices)}."
     if kind == "code" and not isinstance(value, dict):

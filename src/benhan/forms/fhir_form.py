@@ -9,7 +9,7 @@ are ``<table>.<column>``. A coded answer with a code is a ``valueCoding``, witho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from benhan.base.clock import fhir_instant
 from benhan.base.errors import Issue, RuleViolation
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
+from benhan.forms import drawing
 from benhan.forms.model import Answers, Condition, Form, Item, Section
 from benhan.forms.values import empty, normal
 from benhan.forms.vocabulary import CODE_LISTS, FACTS
@@ -25,6 +26,8 @@ FORM_SYSTEM = systems.FORM
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _UCUM = systems.UCUM
+EXT_DRAWING = "urn:benhan:ext:hinh-ve"
+EXT_CHART = "urn:benhan:ext:bieu-do"
 
 _TYPES = {
     "text": "string",
@@ -35,12 +38,15 @@ _TYPES = {
     "boolean": "boolean",
     "date": "date",
     "datetime": "dateTime",
+    "time": "time",
     "choice": "choice",
     "code": "open-choice",
     "table": "group",
     "group": "group",
     "display": "display",
     "signature": "display",
+    "drawing": "text",
+    "chart": "display",
 }
 
 
@@ -115,28 +121,34 @@ def _item(form: Form, item: Item) -> JsonObject:
     out["text"] = item.label
     if item.label_en:
         out["_text"] = {"extension": [_translation(item.label_en)]}
-    out["type"] = _TYPES[item.type]
+    out["type"] = "open-choice" if item.options else _TYPES[item.type]
     if item.enabled_when:
         out["enableWhen"] = list(_enable_when(form, item.enabled_when))
         if len(out["enableWhen"]) > 1:
             out["enableBehavior"] = "any"
-    if item.type not in ("display", "signature"):
+    if item.type not in ("display", "signature", "chart"):
         if item.required_at in ("save", "sign"):
             out["required"] = True
         if item.repeats or item.type == "table":
             out["repeats"] = True
         if item.readonly and item.type not in ("group", "table"):
             out["readOnly"] = True
-    if item.max_length and item.type in ("text", "longtext"):
+    if item.max_length and item.type in ("text", "longtext") and not item.options:
         out["maxLength"] = item.max_length
     if item.choices:
         out["answerOption"] = [{"valueCoding": _choice(form, item, c.code)} for c in item.choices]
+    if item.options:
+        out["answerOption"] = [{"valueString": option} for option in item.options]
     if item.children:
         out["item"] = [_item(form, child) for child in item.children]
     return out
 
 
 def _extensions(form: Form, item: Item) -> Iterator[JsonObject]:
+    if item.figure:
+        yield {"url": EXT_DRAWING, "valueCode": item.figure}
+    if item.chart:
+        yield {"url": EXT_CHART, "valueCode": item.chart}
     if item.hint:
         yield {"url": f"{_EXT}entryFormat", "valueString": item.hint}
     if item.unit and item.type == "quantity":
@@ -300,6 +312,10 @@ def to_fhir(form: Form, item: Item, value: Any) -> JsonObject | None:
         return {"valueDate": value}
     if kind == "datetime" and is_datetime(value):
         return {"valueDateTime": value}
+    if kind == "time" and is_time(value):
+        return {"valueTime": value}
+    if kind == "drawing" and drawing.fault(value) is None:
+        return {"valueString": drawing.dump(value)}
     if kind == "choice" and item.choice(str(value)):
         return {"valueCoding": _choice(form, item, str(value))}
     if kind == "code" and isinstance(value, dict):
@@ -316,6 +332,17 @@ def is_date(value: Any) -> bool:
         return False
     try:
         datetime.fromisoformat(value + "-01-01"[len(value) - 10 :] if len(value) < 10 else value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_time(value: Any) -> bool:
+    """ISO time of day with seconds."""
+    if not isinstance(value, str) or len(value) != 8:
+        return False
+    try:
+        time.fromisoformat(value)
     except ValueError:
         return False
     return True
@@ -362,13 +389,15 @@ def _from_fhir(item: Item, answer: Mapping[str, Any]) -> Any:
         if item.type == "choice":
             return coding.get("code")
         return _clean(code=coding.get("code"), text=coding.get("display"))
+    if item.type == "drawing":
+        return drawing.load(answer.get("valueString", "")) or None
     if "valueString" in answer:
         return {"text": answer["valueString"]} if item.type == "code" else answer["valueString"]
     if "valueQuantity" in answer:
         return _decimal(answer["valueQuantity"].get("value"))
     if "valueDecimal" in answer:
         return _decimal(answer["valueDecimal"])
-    for name in ("valueBoolean", "valueInteger", "valueDate", "valueDateTime"):
+    for name in ("valueBoolean", "valueInteger", "valueDate", "valueDateTime", "valueTime"):
         if name in answer:
             return answer[name]
     return None

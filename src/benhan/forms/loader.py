@@ -134,6 +134,7 @@ class _Reader:
             aliases=tuple(data.get("aliases", ())),
             edition=str(data.get("edition", data["valid_from"])),
             by=data.get("by"),
+            unconfirmed=data.get("unconfirmed"),
         )
 
     def expand(
@@ -192,6 +193,7 @@ class _Reader:
             filled_by=raw.get("by"),
             level=raw.get("level", 1),
             hidden_title=raw.get("hidden_title", False),
+            unconfirmed=raw.get("unconfirmed"),
         )
 
     def items(self, raws: list[Any], file: YamlFile, at: PathKey, prefix: str = "") -> tuple[Item, ...]:
@@ -208,6 +210,8 @@ class _Reader:
         child_prefix = f"{link_id}." if kind == "table" or raw.get("nested") else prefix
         children = self.items(raw.get("columns", raw.get("items", [])), file, (*at, "items"), child_prefix)
         computed = self.computed(raw.get("computed"), place, prefix)
+        if "of" in raw:
+            self.references.append(((raw["of"], prefix + raw["of"]), place))
         return Item(
             link_id=link_id,
             type=kind,
@@ -238,6 +242,11 @@ class _Reader:
             role=raw.get("role"),
             confidence=raw.get("confidence", "high"),
             readonly=raw.get("readonly", computed is not None),
+            options=tuple(nfc(o) for o in raw.get("options", ())),
+            figure=raw.get("figure"),
+            chart=raw.get("chart"),
+            of=raw.get("of"),
+            unconfirmed=raw.get("unconfirmed"),
         )
 
     def known(self, name: str | None, table: Mapping[str, Any], place: Place, what: str) -> str | None:

@@ -12,16 +12,18 @@ quantity       ``decimal.Decimal`` in the item's one unit
 boolean        ``bool``
 date           ``str``: ``1960``, ``1960-05`` or ``1960-05-01``
 datetime       ``str``: ``2026-03-14T08:05:00+07:00`` (seconds kept when given)
+time           ``str``: ``08:05:00``
 choice         ``str``, the code of one choice
 code           ``dict`` with ``code`` and/or ``text`` (both ``str``)
+drawing        ``dict``: ``{"marks": [...]}``, see ``benhan.forms.drawing``
 table          ``list`` of ``dict[column, value]``; a column's linkId is ``<table>.<column>``
 =============  ======================================================================================
 
 An item that ``repeats`` holds a non-empty list of such values. A value that could not be read from a page
 stays
-the ``str`` that was typed; ``check`` says what is wrong with it. ``group``, ``display`` and ``signature``
-items hold
-no answer.
+the ``str`` that was typed; ``check`` says what is wrong with it. ``group``, ``display``,
+``signature`` and ``chart`` items hold no answer. The values of a choice that repeats stand in the order of
+its choices.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ Moment = Literal["save", "sign", "close"]
 MOMENTS: tuple[Moment, ...] = ("save", "sign", "close")
 Answers = dict[str, Any]
 
-ANSWERLESS = frozenset({"group", "display", "signature"})
+ANSWERLESS = frozenset({"group", "display", "signature", "chart"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a form. ``children`` are the items of a group or the columns of a table."""
+    """One line of a form. ``children`` are the items of a group or the columns of a table.
+
+    ``options`` are suggestions of a text; ``figure`` is what a drawing is drawn on; ``chart`` plots the rows
+    of the table ``of``; ``unconfirmed`` says to an administrator what the transcription is not sure of.
+    """
 
     link_id: str
     type: str
@@ -144,6 +150,11 @@ class Item:
     role: str | None = None
     confidence: str = "high"
     readonly: bool = False
+    options: tuple[str, ...] = ()
+    figure: str | None = None
+    chart: str | None = None
+    of: str | None = None
+    unconfirmed: str | None = None
 
     @property
     def spoken(self) -> str:
@@ -180,6 +191,7 @@ class Section:
     filled_by: str | None = None
     level: int = 1
     hidden_title: bool = False
+    unconfirmed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +255,7 @@ class Form:
     aliases: tuple[str, ...] = ()
     edition: str = "1"
     by: str | None = None
+    unconfirmed: str | None = None
     _index: dict[str, Item] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:

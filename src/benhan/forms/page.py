@@ -15,6 +15,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from benhan.forms import drawing
+from benhan.forms.charts import chart_svg
 from benhan.forms.checking import Finding, required
 from benhan.forms.fhir_form import section_link_id
 from benhan.forms.model import Answers, Form, Item, Moment, Section, answerable
@@ -170,6 +172,41 @@ class _Page:
         value = self.value(item)
         given = value if isinstance(value, list) else [] if empty(value) else [value]
         return list(given) if self.readonly and given else [*given, None]
+
+    def chosen(self, item: Item) -> list[Any]:
+        """Codes of the boxes that are ticked."""
+        value = self.value(item)
+        return value if isinstance(value, list) else [] if empty(value) else [value]
+
+    def chart(self, item: Item) -> Markup:
+        """The chart of a table, drawn."""
+        return Markup(chart_svg(self.form, item, self.answers))  # noqa: S704 - drawn by us, texts escaped
+
+    def drawn(self, item: Item) -> Markup:
+        """The figure with its marks."""
+        return Markup(drawing.drawn(item.figure or "", self.value(item), title=item.label))  # noqa: S704 - ours
+
+    def regions(self, item: Item) -> tuple[drawing.Region, ...]:
+        """Regions of the figure that can be chosen by name."""
+        return drawing.figure(item.figure or "").regions
+
+    def marks(self, item: Item) -> list[Mapping[str, Any]]:
+        """Marks of the drawing and one free line."""
+        value = self.value(item)
+        given = list(value["marks"]) if isinstance(value, dict) else []
+        return given if self.readonly else [*given, {}]
+
+    def percent(self, value: Any) -> str:
+        """Coordinate as it stands in its field."""
+        return "" if empty(value) else drawing.percent(value)
+
+    def corners(self, mark: Mapping[str, Any]) -> str:
+        """Further points of a mark as they stand in their field."""
+        return drawing.points_text(mark.get("points", ()))
+
+    def shapes(self) -> list[tuple[str, str]]:
+        """Shapes of a mark and their words."""
+        return list(drawing.SHAPES.items())
 
     def code(self, value: Any) -> str:
         """Code part of a coded answer."""

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from benhan.base.clock import VIETNAM
 from benhan.base.text import nfc
+from benhan.forms import drawing
 from benhan.forms.model import Answers, Form, Item
-from benhan.forms.values import date_text, empty, normal, number_text
+from benhan.forms.values import date_text, describe_value, empty, normal, number_text
 
 _NUMBER = re.compile(r"^[+-]?\d+(?:[.,]\d+)?$")
 _TIME = re.compile(
@@ -43,11 +44,19 @@ def item_fields(item: Item, name: str, value: Any) -> Iterator[tuple[str, str]]:
                 cell = row.get(column.column)
                 if not empty(cell) and not (item.rows and column.column in item.rows[n]):
                     yield from item_fields(column, f"{name}#{n}.{column.column}", cell)
+    elif item.type == "drawing":
+        yield from ((name + part, text) for part, text in drawing.mark_fields(value))
     elif item.repeats and isinstance(value, list):
         for n, one in enumerate(value):
-            yield from _fields(item, f"{name}#{n}", one)
+            yield from _fields(item, f"{name}#{box(item, n, one)}", one)
     else:
         yield from _fields(item, name, value)
+
+
+def box(item: Item, n: int, value: Any) -> int:
+    """Number in the field name of the n-th value: for a choice that of its box, so that a box keeps its name."""
+    codes = [c.code for c in item.choices]
+    return n if not codes else codes.index(value) if value in codes else len(codes) + n
 
 
 def _fields(item: Item, name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -66,6 +75,8 @@ def value_text(item: Item, value: Any) -> str:
         return "1" if value else "0"
     if isinstance(value, Decimal | int):
         return number_text(value)
+    if item.type == "time":
+        return describe_value(item, value)
     if item.type in ("date", "datetime"):
         return _moment_text(str(value))
     return str(value)
@@ -115,9 +126,16 @@ def _read(item: Item, name: str, posted: Mapping[str, str], indices: Mapping[str
         return [
             {c.column: _read(c, f"{name}#{n}.{c.column}", posted, indices) for c in columns} for n in numbers
         ]
+    if item.type == "drawing":
+        return {"marks": [_mark(item, f"{name}#{n}.", posted) for n in indices.get(name, [])]}
     if item.repeats:
         return [_one(item, f"{name}#{n}", posted) for n in indices.get(name, [])]
     return _one(item, name, posted)
+
+
+def _mark(item: Item, start: str, posted: Mapping[str, str]) -> Mapping[str, Any]:
+    parts = ("x", "y", "shape", "label", "points", "region")
+    return drawing.read_mark(item.figure or "", {p: posted.get(start + p, "") for p in parts})
 
 
 def _one(item: Item, name: str, posted: Mapping[str, str]) -> Any:
@@ -146,6 +164,8 @@ def parse_value(item: Item, text: str) -> Any:
         return parse_date(text) or text
     if kind == "datetime":
         return parse_datetime(text) or text
+    if kind == "time":
+        return parse_time(text) or text
     return text
 
 
@@ -177,6 +197,19 @@ def parse_date(text: str) -> str | None:
     except ValueError:
         return None
     return None
+
+
+def parse_time(text: str) -> str | None:
+    """``08:05``, ``8h05``, ``8 giờ 5 phút``, ``0805`` → ``08:05:00``."""
+    packed = re.fullmatch(r"(\d{2})(\d{2})", text)
+    match = packed or _TIME.fullmatch(text)
+    if not match:
+        return None
+    second = match[3] if match.re.groups > 2 else None
+    try:
+        return time(int(match[1]), int(match[2] or 0), int(second or 0)).isoformat()
+    except ValueError:
+        return None
 
 
 def parse_datetime(text: str) -> str | None:

@@ -13,6 +13,8 @@ from typing import Any
 import segno
 
 from benhan.base.clock import local
+from benhan.forms import drawing
+from benhan.forms.charts import chart_svg
 from benhan.forms.model import Form, Item, Section, answerable
 from benhan.forms.print_model import PrintContext, PrintedEntry, PrintedSignature
 from benhan.forms.values import describe_value, empty, normal, number_text
@@ -116,16 +118,34 @@ class _Tree:
         """Blocks of an item that takes the full width; nothing when it is a cell of a row."""
         if item.type == "signature":
             yield self.signatures([item])
+        elif item.type == "drawing":
+            yield self.drawing(item)
+        elif item.type == "chart":
+            svg = chart_svg(self.form, item, self.answers)
+            yield {"k": "picture", "label": _label(item), "svg": svg, "legend": [], "height": None}
         elif item.type == "display":
             yield {"k": "note", "text": item.label}
         elif item.type == "table":
             yield self.sheet(item) if self.form.layout.kind == "sheet" else self.table(item)
         elif item.type == "longtext":
             yield self.long(item)
-        elif item.repeats:
+        elif item.repeats and item.type != "choice":
             yield from self.repeated(item)
         elif item.type == "group" and not _is_pair(item):
             yield from self.group(item)
+
+    def drawing(self, item: Item) -> Node:
+        """The figure with its marks; their words below it, or dotted lines for the hand."""
+        value = self.answers.get(item.link_id)
+        words = drawing.describe(value).split("; ") if isinstance(value, dict) else []
+        svg = drawing.drawn(item.figure or "", value)
+        return {
+            "k": "picture",
+            "label": _label(item),
+            "svg": svg,
+            "legend": words,
+            "height": item.layout.lines,
+        }
 
     def group(self, item: Item) -> Iterator[Node]:
         signers = [c for c in item.children if c.type == "signature"]
@@ -165,6 +185,8 @@ class _Tree:
         boxes = item.layout.boxes
         if boxes:
             return out | {"boxes": _squares(item, value, boxes)}
+        if item.options and empty(value):
+            return out | {"suggest": list(item.options), "value": ""}
         unit = item.unit if item.type in ("quantity", "decimal") else None
         return out | {"value": self.plain(item, value) or _by_hand(item), "unit": unit}
 
@@ -176,6 +198,9 @@ class _Tree:
         return describe_value(item, value)
 
     def choice(self, item: Item, value: Any) -> Node:
+        if item.repeats:
+            chosen = value if isinstance(value, list) else []
+            return {"ticks": [[c.code, c.label, c.code in chosen] for c in item.choices]}
         if item.layout.inline:
             return {"value": describe_value(item, value)}
         options = [[c.code, c.label] for c in item.choices]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from benhan.base.clock import VIETNAM
+from benhan.forms import drawing
 from benhan.forms.model import Answers, Condition, Form, Item
 from benhan.forms.vocabulary import FACTS
 
@@ -62,8 +63,15 @@ def _normal_value(item: Item, value: Any) -> Any:
         return _normal_rows(item, value)
     if item.repeats:
         values = value if isinstance(value, list) else [value]
-        return [v for v in (_bare(v) for v in values) if not empty(v)]
-    return _bare(value)
+        kept = [v for v in (_bare(v) for v in values) if not empty(v)]
+        return _in_order(item, kept) if item.type == "choice" else kept
+    return drawing.clean(value) if item.type == "drawing" else _bare(value)
+
+
+def _in_order(item: Item, values: list[Any]) -> list[Any]:
+    """Codes of several boxes, each once, in the order of the boxes; what is no code comes last."""
+    codes = [c.code for c in item.choices]
+    return [c for c in codes if c in values] + [v for v in values if v not in codes]
 
 
 def _bare(value: Any) -> Any:
@@ -132,8 +140,12 @@ def describe_value(item: Item, value: Any) -> str:
         return "; ".join(describe_value(item, v) for v in value)
     if isinstance(value, bool):
         return "Có" if value else "Không"
+    if item.type == "drawing":
+        return drawing.describe(value)
     if isinstance(value, dict):
         return coded_text(value)
+    if item.type == "time":
+        return str(value).removesuffix(":00") if str(value).count(":") == 2 else str(value)
     if item.type == "choice":
         choice = item.choice(str(value))
         return choice.label if choice else str(value)
