@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from benhan.cli import admin, bench, data, demo_commands, serving, simulate
+from benhan.cli import admin, bench, data, demo_commands, forms, serving, simulate, validate
 
 app = typer.Typer(
     name="benhan",
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for group in (serving, admin, data, simulate, bench, demo_commands):
+for group in (serving, admin, data, forms, simulate, bench, demo_commands, validate):
     group.register(app)
 
 

@@ -32,6 +32,8 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
     The answer as a person reads it.
 ``print_form(form, PrintContext) -> PrintResult(pdf, signature_boxes, pages)``; ``pdf(…)`` gives its bytes
     PDF/A-2b, tagged; boxes in PDF points, origin lower left. CPU-bound: ``asyncio.to_thread``.
+``check_all(codes=()) -> list[Checked]``
+    Every row of the list of forms with its state: page, paper, data and reference compared.
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
 
@@ -39,6 +41,7 @@ HTML field names: ``linkId``; a coded answer has a second field ``linkId~code``;
 ``linkId#n``; a table cell is ``table#n.column``. Booleans post ``1`` or ``0``.
 """
 
+from benhan.forms.audit import Checked, check_all
 from benhan.forms.catalogue_index import FormIndex, catalogue, get, load_folder
 from benhan.forms.checking import Finding, check, required
 from benhan.forms.computed import compute
@@ -87,6 +90,7 @@ __all__ = [
     "FORM_SYSTEM",
     "STATIC_DIR",
     "Answers",
+    "Checked",
     "Choice",
     "CodeList",
     "Default",
@@ -113,6 +117,7 @@ __all__ = [
     "blank_response",
     "catalogue",
     "check",
+    "check_all",
     "compute",
     "defaults",
     "describe",

@@ -131,7 +131,7 @@ class _Tree:
             yield self.long(item)
         elif item.repeats and item.type != "choice":
             yield from self.repeated(item)
-        elif item.type == "group" and not _is_pair(item):
+        elif item.type == "group" and not is_pair(item):
             yield from self.group(item)
 
     def drawing(self, item: Item) -> Node:
@@ -339,16 +339,15 @@ def _label(item: Item) -> str:
     return f"{item.number}. {item.label}" if item.number else item.label
 
 
-def _is_pair(item: Item) -> bool:
+def is_pair(item: Item) -> bool:
+    """Whether a group is two numbers of one unit, written with a stroke between them."""
     units = {c.unit for c in item.children}
     return len(item.children) == 2 and len(units) == 1 and all(c.type == "quantity" for c in item.children)
 
 
 def is_measures(item: Item) -> bool:
     """Whether a group holds nothing but measurements: it is one framed line."""
-    return all(
-        c.type in ("quantity", "decimal") or (c.type == "group" and _is_pair(c)) for c in item.children
-    )
+    return all(c.type in ("quantity", "decimal") or (c.type == "group" and is_pair(c)) for c in item.children)
 
 
 def _squares(item: Item, value: Any, number: int) -> list[str]:
