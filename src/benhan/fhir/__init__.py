@@ -16,6 +16,12 @@ Face::
     patients_of(resource) -> frozenset[str]           all of them
     references(resource) -> list[ReferenceAt]         every Reference with its path, contained ones included
     operation_outcome(error) -> JsonObject            OperationOutcome of any BenhanError
+    judge(resource) -> list[Issue]                    all errors, or (when there are none) FHIR's warnings
+    outcome(issues) -> JsonObject                     OperationOutcome of issues; "valid" when there are none
+    validation_outcome(resource) -> JsonObject        the answer of ``$validate``: ``outcome(judge(resource))``
+    elements(resource, names) -> JsonObject           ``_elements``: the named, mandatory and modifier elements
+    has_element(type, name) -> bool                   whether ``_elements`` may name it for a type
+    summary(resource, mode) -> JsonObject             ``_summary`` = true | text | data | false, tag SUBSETTED
     capability_statement(types, interactions, params, base_url, version, date, …) -> JsonObject
     date_range(text) -> (low, high) | None            half-open instants of a date, for search
     number_range(number) -> (low, high)               implicit range of a number, for search
@@ -26,12 +32,14 @@ See :class:`IndexValue` for what index rows carry.
 """
 
 from benhan.fhir.dates import date_range
+from benhan.fhir.judgement import judge, outcome, validation_outcome
 from benhan.fhir.links import patient_of, patients_of, references
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
 from benhan.fhir.path import split_reference
 from benhan.fhir.search import extract, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator
+from benhan.fhir.subset import elements, has_element, summary
 from benhan.fhir.tables import RESOURCE_TYPES
 from benhan.fhir.validation import local_request, validate
 
@@ -45,15 +53,21 @@ __all__ = [
     "SearchType",
     "capability_statement",
     "date_range",
+    "elements",
     "extract",
+    "has_element",
+    "judge",
     "local_request",
     "number_range",
     "operation_outcome",
+    "outcome",
     "patient_of",
     "patients_of",
     "references",
     "search_params",
     "split_reference",
+    "summary",
     "validate",
+    "validation_outcome",
     "validator",
 ]

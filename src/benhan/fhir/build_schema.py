@@ -66,6 +66,7 @@ class SchemaBuilder:
     """Collects the definitions of all types given to :meth:`add`.
 
     ``definitions``: JSON Schema by type name. ``elements``: type → JSON key → [FHIR type, is list].
+    ``layout``: type → JSON key → flags, the keys in the order of the definition.
     ``choices``: type → element → its JSON keys. ``invariants``: type → [key, severity, expression, text].
     ``unbound``: bindings left unchecked, with the reason.
     """
@@ -82,6 +83,7 @@ class SchemaBuilder:
         self.elements: dict[str, dict[str, list[Any]]] = {}
         self.choices: dict[str, dict[str, list[str]]] = {}
         self.invariants: dict[str, list[list[str]]] = {}
+        self.layout: dict[str, dict[str, str]] = {}
         self.parents: dict[str, str] = {}
         self.unbound: dict[str, str] = {}
 
@@ -164,6 +166,7 @@ class SchemaBuilder:
             return
         kind, attribute = self._kind(element, children)
         table[name] = [kind, many]
+        self.layout.setdefault(parent, {})[name] = _flags(element)
         schema = self._bound(element, kind) or _ref(kind)
         primitive = kind in PRIMITIVES and not attribute
         properties[name] = _list(schema, element, primitive) if many else schema
@@ -193,6 +196,7 @@ class SchemaBuilder:
             key = name + one["code"][0].upper() + one["code"][1:]
             keys.append(key)
             table[key] = [one["code"], False]
+            self.layout.setdefault(parent, {})[key] = _flags(element)
             properties[key] = self._bound(element, kind) or _ref(kind)
             branch: Json = {"required": [key]}
             if kind in PRIMITIVES:
@@ -257,6 +261,13 @@ def _profiled(one: Json) -> str:
             return str(name)
     code: str = one["code"]
     return code
+
+
+def _flags(element: Json) -> str:
+    """``a`` an attribute in XML, ``s`` part of the summary, ``m`` mandatory or a modifier: never left out."""
+    attribute = "xmlAttr" in element.get("representation", [])
+    kept = element["min"] > 0 or element.get("isModifier", False)
+    return "a" * attribute + "s" * bool(element.get("isSummary")) + "m" * bool(kept)
 
 
 def _ref(name: str) -> Json:

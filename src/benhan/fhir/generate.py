@@ -2,7 +2,8 @@
 
 In:  ``definitions/*.json.gz`` (HL7 FHIR R4 4.0.1, see ``definitions/SOURCE.md``).
 Out: ``compiled/schema.json.gz`` (JSON Schema definitions), ``compiled/model.json.gz`` (element table,
-choices, invariants, type parents, resource types, bindings that could not be enumerated) and
+choices, invariants, type parents, resource types, bindings that could not be enumerated),
+``compiled/layout.json.gz`` (order and flags of elements, for XML and summaries) and
 ``compiled/search.json.gz`` (search parameters, patient compartment). The output is the same bytes for the
 same input; a test compares it with what is checked in.
 """
@@ -65,6 +66,7 @@ def compile_all() -> dict[str, Json]:
             "invariants": builder.invariants,
             "unbound": builder.unbound,
         },
+        "layout": {"types": {kind: list(flags.items()) for kind, flags in builder.layout.items()}},
         "search": {
             "params": build_search.build(read("search-parameters.json.gz"), names),
             "compartment": build_search.compartment(compartment),

@@ -51,6 +51,11 @@ SAID = {
     "con-5": "Chẩn đoán ghi sai thì không có trạng thái lâm sàng.",
 }
 
+ADVISED = {
+    "dom-6": "Nên có bản tóm tắt đọc được (text.div) của tài nguyên.",
+    "con-3": "Chẩn đoán nên có trạng thái lâm sàng trừ khi đã ghi sai.",
+}
+
 
 def _scalar(value: object) -> object:
     return value if isinstance(value, str) else None
@@ -195,6 +200,42 @@ def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[I
                         yield broken(key, here, human)
                 if one.__class__ is dict:
                     stack.append((child, one, here))
+
+
+def advice(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[Issue]:
+    """Every rule of severity ``warning`` that a valid resource breaks; nested resources are not entered."""
+    stack: list[tuple[str, Any, str, str]] = [(kind, resource, base, kind)]
+    while stack:
+        at, value, where, path = stack.pop(0)
+        for key, check, human in _advised(at) + (_advised(path) if path != at else ()):
+            if not check((at, value, None), scope):
+                text = ADVISED.get(key, f"Nên theo khuyến nghị {key} của FHIR.")
+                code = f"fhir.invariant.{key}"
+                yield Issue(code, text, where, f"{key}: {human}", "warning", "invariant")
+        if not isinstance(value, dict):
+            continue
+        for name, (child, many) in ELEMENTS.get(at, {}).items():
+            found = value.get(name)
+            if found is None or child == "Resource":
+                continue
+            choice = CHOICE_OF.get(at, {}).get(name)
+            step = f"{where}.{choice}.ofType({child})" if choice else f"{where}.{name}"
+            below = f"{at}.{choice or name}"
+            for place, one in enumerate(found) if many else ((None, found),):
+                stack.append((child, one, step if place is None else f"{step}[{place}]", below))
+
+
+@lru_cache(maxsize=2048)
+def _advised(kind: str) -> tuple[Rule, ...]:
+    out: list[Rule] = []
+    at: str | None = kind
+    while at:
+        for key, severity, expression, human in INVARIANTS.get(at, ()):
+            check = _check(key, expression) if severity == "warning" else None
+            if check is not None:
+                out.append((key, check, human))
+        at = PARENTS.get(at)
+    return tuple(out)
 
 
 def _padding(values: list[Any], beside: list[Any], where: str) -> Iterator[Issue]:

@@ -23,10 +23,14 @@ _SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system
 
 def operation_outcome(error: BenhanError) -> JsonObject:
     """An OperationOutcome with one issue per fault: our code, the Vietnamese sentence, the FHIRPath place."""
-    return {"resourceType": "OperationOutcome", "issue": [_issue(i, error.issue_type) for i in error.issues]}
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [issue_of(i, error.issue_type) for i in error.issues],
+    }
 
 
-def _issue(issue: Issue, default: str) -> JsonObject:
+def issue_of(issue: Issue, default: str) -> JsonObject:
+    """One issue of an OperationOutcome; ``default`` is its type when the issue names none."""
     code = issue.issue_type or default
     known = load("schema")["definitions"]["valueset:issue-type"]["enum"]
     out: JsonObject = {

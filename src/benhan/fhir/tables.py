@@ -53,3 +53,12 @@ def ancestors(kind: str) -> tuple[str, ...]:
     while (kind := PARENTS.get(kind, "")) and kind not in out:
         out.append(kind)
     return tuple(out)
+
+
+@lru_cache(maxsize=1)
+def layout() -> dict[str, dict[str, str]]:
+    """Type → JSON key → flags, the keys in the order of the definition, which XML needs.
+
+    Flags: ``a`` an attribute in XML, ``s`` part of the summary, ``m`` mandatory or a modifier.
+    """
+    return {kind: dict(pairs) for kind, pairs in load("layout")["types"].items()}

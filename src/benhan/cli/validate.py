@@ -1,0 +1,88 @@
+"""`benhan validate`: files against FHIR R4, one OperationOutcome a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from benhan import fhir
+from benhan.base import json_door
+from benhan.base.errors import BenhanError, Issue
+from benhan.cli.common import console, errors
+
+ENDINGS = (".json", ".ndjson", ".xml")
+FILE_URL = "http://hl7.org/fhir/StructureDefinition/operationoutcome-file"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(validate)
+
+
+def validate(
+    files: list[Path] = typer.Argument(..., help="Tệp .json, .ndjson, .xml, hoặc thư mục chứa chúng."),
+    json: bool = typer.Option(False, "--json", help="Mỗi tệp một OperationOutcome trên một dòng."),
+) -> None:
+    """Kiểm tra tệp FHIR R4; mã thoát 0 hợp lệ, 1 có lỗi, 2 có tệp không đọc được."""
+    worst = 0
+    for path in _files(files):
+        try:
+            found = list(_judge(path))
+        except OSError as error:
+            errors.print(f"{path}: không đọc được ({error.strerror}).", markup=False)
+            worst = 2
+            continue
+        wrong = any(issue.severity in ("error", "fatal") for _, issue in found)
+        worst = max(worst, int(wrong))
+        _print_json(path, found) if json else _print_text(path, found, wrong)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def _files(given: list[Path]) -> Iterator[Path]:
+    """The files themselves, and what lies in a folder, by name."""
+    for path in given:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file())
+        else:
+            yield path
+
+
+def _judge(path: Path) -> Iterator[tuple[int | None, Issue]]:
+    """(line of an NDJSON file or None, issue). Raises ``OSError``."""
+    if path.suffix != ".ndjson":
+        for issue in _issues(path.read_bytes(), path.suffix):
+            yield None, issue
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                for issue in _issues(line, ".json"):
+                    yield number, issue
+
+
+def _issues(raw: bytes, ending: str) -> list[Issue]:
+    try:
+        return fhir.judge(json_door.loads_object(raw.removeprefix(b"\xef\xbb\xbf")))
+    except BenhanError as error:
+        return list(error.issues)
+
+
+def _print_json(path: Path, found: list[tuple[int | None, Issue]]) -> None:
+    out = fhir.outcome([issue for _, issue in found])
+    for entry, (line, _) in zip(out["issue"], found, strict=False):
+        if line is not None:
+            entry["diagnostics"] = f"line {line}; {entry.get('diagnostics', '')}".rstrip("; ")
+    file = {"url": FILE_URL, "valueString": str(path)}
+    sys.stdout.buffer.write(json_door.dumps({**out, "extension": [file]}) + b"\n")
+
+
+def _print_text(path: Path, found: list[tuple[int | None, Issue]], wrong: bool) -> None:
+    console.print(f"{path}: {'có lỗi' if wrong else 'hợp lệ'}", markup=False, style="red" if wrong else None)
+    for line, issue in found:
+        place = f"dòng {line}: " if line is not None else ""
+        said = "lỗi" if issue.severity in ("error", "fatal") else "khuyến nghị"
+        console.print(f"  {place}{issue.expression or '-'}: {said}: {issue.text}", markup=False)
