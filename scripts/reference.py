@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from benhan.base import errors  # noqa: E402
 from benhan.base.settings import Settings  # noqa: E402
+from benhan.gateways.bhyt.rules import shipped_rules  # noqa: E402
 
 HTTP = {
     name: kind.status
@@ -80,7 +81,41 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+def _example(lines: object) -> str:
+    return "; ".join(f"{table}: {list(rows)}" for table, rows in dict(lines).items()).replace("|", "∣")
+
+
+def claim_rules_page() -> str:
+    """Every rule of the claim between tags and tables, with the example it lets through and the one it stops."""
+    lines = [
+        "# Rules of the claim",
+        "",
+        f"{len(shipped_rules())} rules between tags and tables (`gateways/bhyt/data/rules/*.yaml`), besides those that follow",
+        "from each row of the tables: need, type, length, list, repetition. How one is written: `docs/howto/add-a-claim-rule.md`.",
+        "",
+    ]
+    for rule in shipped_rules():
+        days = (
+            f"; {rule.first if rule.first.year > 1 else '…'} – {rule.last if rule.last.year < 9999 else '…'}"
+        )
+        lines += [
+            f"## {rule.id}",
+            "",
+            f"{rule.severity}, `{rule.code}`, {', '.join(rule.tables)} → {rule.place or ' / '.join(rule.fields)}; gates: "
+            f"{', '.join(rule.gates)}; source ({rule.confidence}): {rule.source}"
+            f"{days if (rule.first.year > 1 or rule.last.year < 9999) else ''}.",
+            "",
+            *([f"- when `{rule.when}`"] if rule.when else []),
+            f"- must `{rule.must}`" if rule.must else f"- must say `{rule.value}`",
+            *([f"- says “{rule.text}”"] if rule.text else []),
+            f"- passes: {_example(rule.good)}",
+            f"- stopped: {_example(rule.bad)}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page, "claim-rules.md": claim_rules_page}
 
 
 def main() -> int:

@@ -91,6 +91,11 @@ def use_local(folder: Path) -> None:
         raise ConfigurationError("bhyt.table-columns", f"Bảng BHYT tại {folder} sai: {error}.") from None
 
 
+def local_folder() -> Path | None:
+    """The folder of the administrator's own rows, when there is one."""
+    return _local["folder"]
+
+
 def _forget() -> None:
     for cached in (_rows, _breaks, _epoch, _tables_on, _codes_on, listed):
         cached.cache_clear()
