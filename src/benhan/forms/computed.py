@@ -61,12 +61,23 @@ def points(*codes: Any) -> int | None:
         return None
 
 
+def burn_area(rows: Any) -> Decimal | None:
+    """Burnt body surface in percent, summed over regions (rows) and depths (columns ``do_1`` … ``do_5``) of the
+    burn table; None when no cell is filled."""
+    if not isinstance(rows, list):
+        return None
+    cells = [row.get(f"do_{depth}") for row in rows if isinstance(row, Mapping) for depth in range(1, 6)]
+    numbers = [cell for cell in cells if isinstance(cell, Decimal)]
+    return sum(numbers[1:], start=numbers[0]) if numbers else None
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "age_years": age_years,
     "treatment_days": treatment_days,
     "bmi": bmi,
     "total": total,
     "points": points,
+    "burn_area": burn_area,
 }
 
 
