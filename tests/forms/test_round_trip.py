@@ -60,6 +60,22 @@ def numbers() -> st.SearchStrategy[Decimal]:
     return st.tuples(st.integers(-9999, 99999), st.integers(0, 3)).map(lambda p: Decimal(p[0]).scaleb(-p[1]))
 
 
+def times() -> st.SearchStrategy[str]:
+    return st.times().map(lambda t: t.replace(microsecond=0, second=0).isoformat())
+
+
+def drawings() -> st.SearchStrategy[Any]:
+    place = st.integers(0, 1000).map(lambda n: n / 1000)
+    corners = st.lists(st.lists(place, min_size=2, max_size=2), min_size=1, max_size=3)
+    words_of_mark = {"label": words()}
+    point = st.fixed_dictionaries({"x": place, "y": place, "shape": st.just("point")}, optional=words_of_mark)
+    shape = st.sampled_from(["line", "area"])
+    path = st.fixed_dictionaries(
+        {"x": place, "y": place, "shape": shape, "points": corners}, optional=words_of_mark
+    )
+    return st.lists(point | path, min_size=1, max_size=3).map(lambda marks: {"marks": marks})
+
+
 def value(item: Item) -> st.SearchStrategy[Any]:
     if item.type == "table":
         cells = {c.column: value(c) for c in item.children if c.holds_answer}
@@ -74,6 +90,8 @@ def value(item: Item) -> st.SearchStrategy[Any]:
         "boolean": st.booleans(),
         "date": dates(),
         "datetime": instants(),
+        "time": times(),
+        "drawing": drawings(),
         "choice": st.sampled_from([c.code for c in item.choices] or ["?"]),
         "code": st.fixed_dictionaries(
             {}, optional={"text": words(), "code": st.from_regex(r"[A-Z][0-9]{2}(\.[0-9])?", fullmatch=True)}
@@ -99,10 +117,13 @@ def round_trips(form: Form, given_answers: Answers) -> None:
 def submitted(page: str) -> dict[str, str]:
     """What a browser would post."""
     out: dict[str, str] = {}
-    for field in html.fromstring(f"<form>{page}</form>").xpath("//input[@name] | //textarea[@name]"):
+    fields = "//input[@name] | //textarea[@name] | //select[@name]"
+    for field in html.fromstring(f"<form>{page}</form>").xpath(fields):
         if field.tag == "textarea":
             out[field.get("name")] = (field.text or "").removeprefix("\n")
-        elif field.get("type") != "radio" or field.get("checked") is not None:
+        elif field.tag == "select":
+            out[field.get("name")] = next(iter(field.xpath("./option[@selected]/@value")), "")
+        elif field.get("type") not in ("radio", "checkbox") or field.get("checked") is not None:
             out[field.get("name")] = field.get("value", "")
     return out
 
