@@ -91,7 +91,7 @@ def claim_rules_page() -> str:
         "# Rules of the claim",
         "",
         f"{len(shipped_rules())} rules between tags and tables (`gateways/bhyt/data/rules/*.yaml`), besides those that follow",
-        "from each row of the tables: need, type, length, list, repetition. How one is written: `docs/howto/add-a-claim-rule.md`.",
+        "from each row of the tables (need, type, length, list, repetition). To write one: `docs/howto/add-a-claim-rule.md`.",
         "",
     ]
     for rule in shipped_rules():
