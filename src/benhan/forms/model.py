@@ -173,6 +173,11 @@ class Item:
         """True when an answer may stand under this linkId."""
         return self.type not in ANSWERLESS
 
+    @property
+    def ticks(self) -> list[str]:
+        """Values of the boxes to tick: codes of the choices, else the suggested texts."""
+        return [c.code for c in self.choices] or list(self.options)
+
     def choice(self, code: str) -> Choice | None:
         """The choice with this code."""
         return next((c for c in self.choices if c.code == code), None)

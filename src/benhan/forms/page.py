@@ -173,6 +173,14 @@ class _Page:
         given = value if isinstance(value, list) else [] if empty(value) else [value]
         return list(given) if self.readonly and given else [*given, None]
 
+    def free(self, item: Item) -> list[tuple[int, Any]]:
+        """Numbers and values of the free texts beside boxes, and one free place."""
+        boxes = item.ticks
+        given = [v for v in self.chosen(item) if v not in boxes]
+        first = len(boxes) + len(self.chosen(item)) - len(given)
+        places = given if self.readonly and given else [*given, None]
+        return list(enumerate(places, start=first))
+
     def chosen(self, item: Item) -> list[Any]:
         """Codes of the boxes that are ticked."""
         value = self.value(item)

@@ -54,9 +54,9 @@ def item_fields(item: Item, name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def box(item: Item, n: int, value: Any) -> int:
-    """Number in the field name of the n-th value: for a choice that of its box, so that a box keeps its name."""
-    codes = [c.code for c in item.choices]
-    return n if not codes else codes.index(value) if value in codes else len(codes) + n
+    """Number in the field name of the n-th value: for a box that of the box, so that a box keeps its name."""
+    boxes = item.ticks
+    return n if not boxes else boxes.index(value) if value in boxes else len(boxes) + n
 
 
 def _fields(item: Item, name: str, value: Any) -> Iterator[tuple[str, str]]:

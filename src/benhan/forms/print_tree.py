@@ -129,7 +129,7 @@ class _Tree:
             yield self.sheet(item) if self.form.layout.kind == "sheet" else self.table(item)
         elif item.type == "longtext":
             yield self.long(item)
-        elif item.repeats and item.type != "choice":
+        elif item.repeats and not item.ticks:
             yield from self.repeated(item)
         elif item.type == "group" and not is_pair(item):
             yield from self.group(item)
@@ -173,6 +173,10 @@ class _Tree:
         }
         if item.type == "choice":
             return out | self.choice(item, value)
+        if item.repeats and item.options:
+            chosen = value if isinstance(value, list) else []
+            ticks = [["", option, option in chosen] for option in item.options]
+            return out | {"ticks": ticks, "rest": "; ".join(v for v in chosen if v not in item.options)}
         if item.type == "boolean":
             return out | {"tick": value is True, "value": "Không" if value is False else "", "boxed": True}
         if item.type == "code" and not item.layout.inline:

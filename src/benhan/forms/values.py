@@ -64,14 +64,14 @@ def _normal_value(item: Item, value: Any) -> Any:
     if item.repeats:
         values = value if isinstance(value, list) else [value]
         kept = [v for v in (_bare(v) for v in values) if not empty(v)]
-        return _in_order(item, kept) if item.type == "choice" else kept
+        return _in_order(item, kept) if item.ticks else kept
     return drawing.clean(value) if item.type == "drawing" else _bare(value)
 
 
 def _in_order(item: Item, values: list[Any]) -> list[Any]:
-    """Codes of several boxes, each once, in the order of the boxes; what is no code comes last."""
-    codes = [c.code for c in item.choices]
-    return [c for c in codes if c in values] + [v for v in values if v not in codes]
+    """Values of several boxes, each once, in the order of the boxes; what is no box comes last."""
+    boxes = item.ticks
+    return [b for b in boxes if b in values] + [v for v in values if v not in boxes]
 
 
 def _bare(value: Any) -> Any:
