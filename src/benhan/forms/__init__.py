@@ -32,6 +32,8 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
     The answer as a person reads it.
 ``print_form(form, PrintContext) -> PrintResult(pdf, signature_boxes, pages)``; ``pdf(…)`` gives its bytes
     PDF/A-2b, tagged; boxes in PDF points, origin lower left. CPU-bound: ``asyncio.to_thread``.
+``sample(form, seed=0) -> Answers``
+    A complete invented answer set without errors, the same for the same seed.
 ``check_all(codes=()) -> list[Checked]``
     Every row of the list of forms with its state: page, paper, data and reference compared.
 ``STATIC_DIR``, ``FONT_DIR``
@@ -71,6 +73,7 @@ from benhan.forms.paper import (
     print_form,
 )
 from benhan.forms.posting import form_fields, parse_date, parse_datetime, parse_form_post, parse_value
+from benhan.forms.sample import sample
 from benhan.forms.values import (
     Default,
     Extraction,
@@ -139,5 +142,6 @@ __all__ = [
     "render_fields",
     "required",
     "response",
+    "sample",
     "section_index",
 ]
