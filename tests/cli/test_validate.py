@@ -54,6 +54,17 @@ def test_lines_of_ndjson_are_named(tmp_path: Path) -> None:
     assert "dòng 3: Patient.gender: lỗi: Mã không có trong bộ mã bắt buộc" in text
 
 
+def test_xml_is_judged_too(tmp_path: Path) -> None:
+    """The same faults at the same places as in JSON; faults of the form of XML before."""
+    head = '<Patient xmlns="http://hl7.org/fhir">'
+    (tmp_path / "a.xml").write_text(f'{head}<gender value="nam"/></Patient>', encoding="utf-8")
+    (tmp_path / "b.xml").write_text(f'{head}<ten value="A"/></Patient>', encoding="utf-8")
+    (tmp_path / "c.xml").write_text(f'{head}<gender value="male"/></Patient>', encoding="utf-8")
+    code, found = outcomes(tmp_path)
+    assert code == 1
+    assert [places(o)[0][1] for o in found] == ["Patient.gender", "Patient.ten", "Patient"]
+
+
 def test_what_cannot_be_read_is_exit_2(tmp_path: Path) -> None:
     """A missing file does not hide what the others say."""
     (tmp_path / "a.json").write_text(GOOD, encoding="utf-8")

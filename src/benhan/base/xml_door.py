@@ -24,9 +24,17 @@ _ID_NAMES = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
 
 
 def parse(
-    raw: bytes, *, max_bytes: int = 50_000_000, max_depth: int = 200, max_attributes: int = 200
+    raw: bytes,
+    *,
+    max_bytes: int = 50_000_000,
+    max_depth: int = 200,
+    max_attributes: int = 200,
+    attributes_are_text: bool = False,
 ) -> etree._Element:
     """Read one XML document and give its root.
+
+    ``attributes_are_text``: the format writes people's words in attributes (FHIR), so ``../`` in one is no path;
+    the caller opens nothing that an attribute names.
 
     Raises: ``TooLarge`` (xml.too-large, xml.too-deep, xml.too-many-attributes); ``InvalidInput``
             (xml.malformed, xml.encoding, xml.doctype, xml.xinclude, xml.outside-reference).
@@ -37,7 +45,7 @@ def parse(
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise InvalidInput("xml.doctype", "Tài liệu XML không được có DOCTYPE hay thực thể.")
     root = _parse(raw, large=len(raw) > _LIBXML_LIMIT)
-    _check(root, max_depth, max_attributes)
+    _check(root, max_depth, max_attributes, None if attributes_are_text else _OUTSIDE)
     return root
 
 
@@ -108,7 +116,9 @@ def _parse(raw: bytes, *, large: bool) -> etree._Element:
         ) from None
 
 
-def _check(root: etree._Element, max_depth: int, max_attributes: int) -> None:
+def _check(
+    root: etree._Element, max_depth: int, max_attributes: int, outside: re.Pattern[str] | None
+) -> None:
     level = [root]
     depth = 0
     while level:
@@ -118,20 +128,22 @@ def _check(root: etree._Element, max_depth: int, max_attributes: int) -> None:
         below: list[etree._Element] = []
         for element in level:
             if isinstance(element.tag, str):
-                _check_element(element, max_attributes)
+                _check_element(element, max_attributes, outside)
                 below.extend(element)
         level = below
 
 
-def _check_element(element: etree._Element, max_attributes: int) -> None:
+def _check_element(element: etree._Element, max_attributes: int, outside: re.Pattern[str] | None) -> None:
     tag = element.tag
     if isinstance(tag, str) and tag.startswith(_XINCLUDE):
         raise InvalidInput("xml.xinclude", "Tài liệu XML không được dùng XInclude.", issue_type="structure")
     attributes = element.attrib
     if len(attributes) > max_attributes:
         raise TooLarge("xml.too-many-attributes", f"Một phần tử có hơn {max_attributes} thuộc tính.")
+    if outside is None:
+        return
     for value in attributes.values():
-        if _OUTSIDE.search(str(value)):
+        if outside.search(str(value)):
             raise InvalidInput(
                 "xml.outside-reference", "Thuộc tính trỏ ra ngoài tài liệu.", issue_type="structure"
             )

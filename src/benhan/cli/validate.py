@@ -66,7 +66,7 @@ def _judge(path: Path) -> Iterator[tuple[int | None, Issue]]:
 
 def _issues(raw: bytes, ending: str) -> list[Issue]:
     try:
-        return fhir.judge(json_door.loads_object(raw.removeprefix(b"\xef\xbb\xbf")))
+        return fhir.judge(fhir.from_xml(raw) if ending == ".xml" else json_door.loads_object(raw))
     except BenhanError as error:
         return list(error.issues)
 

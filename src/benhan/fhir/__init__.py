@@ -9,6 +9,8 @@ Face::
     validate(resource) -> None                        raises InvalidInput with ALL issues (code fhir.*,
                                                       expression = FHIRPath location, Vietnamese text)
     validator(type)                                   the compiled JSON Schema alone (.is_valid); for benches
+    to_xml(resource) -> bytes                         ``application/fhir+xml`` of a valid resource
+    from_xml(raw) -> JsonObject                       the resource as the JSON door would give it; not validated
     search_params(type) -> Mapping[str, SearchParam]  by parameter name, with the common ``_id`` …
     extract(resource) -> list[IndexValue]             all index values of all parameters
     patient_of(resource) -> str | None                id of the patient whose compartment it is in (the first
@@ -42,6 +44,7 @@ from benhan.fhir.structure import validator
 from benhan.fhir.subset import elements, has_element, summary
 from benhan.fhir.tables import RESOURCE_TYPES
 from benhan.fhir.validation import local_request, validate
+from benhan.fhir.xml_format import from_xml, to_xml
 
 __all__ = [
     "RESOURCE_TYPES",
@@ -55,6 +58,7 @@ __all__ = [
     "date_range",
     "elements",
     "extract",
+    "from_xml",
     "has_element",
     "judge",
     "local_request",
@@ -67,6 +71,7 @@ __all__ = [
     "search_params",
     "split_reference",
     "summary",
+    "to_xml",
     "validate",
     "validation_outcome",
     "validator",

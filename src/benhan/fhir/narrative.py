@@ -47,7 +47,7 @@ _BAD_STYLE = re.compile(
 def faults(div: str) -> tuple[str, ...]:
     """What is unsafe or wrong in a narrative, in Vietnamese; empty when it may be shown."""
     try:
-        root = xml_door.parse(_entities(div).encode("utf-8", "surrogatepass"), max_depth=60)
+        root = xml_door.parse(with_characters(div).encode("utf-8", "surrogatepass"), max_depth=60)
     except BenhanError as error:
         return (f"Bản tóm tắt không đọc được: {error.text}",)
     if root.tag != f"{{{XHTML}}}div":
@@ -58,7 +58,7 @@ def faults(div: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(out))
 
 
-def _entities(div: str) -> str:
+def with_characters(div: str) -> str:
     """HTML's own names for characters, which XML does not know."""
     return div.replace("&nbsp;", "\u00a0").replace("&copy;", "©").replace("&reg;", "®")
 
