@@ -1,6 +1,7 @@
 """Forms: each paper template is one YAML file, seen as screen, paper and data (design.md §7).
 
-Pure (no I/O but reading package data, and Typst for paper). The face, in the order it is used:
+Pure (no I/O but reading package data, and Typst for paper), except ``presence`` and ``shelf``, which keep
+their tables in the store. The face, in the order it is used:
 
 ``catalogue() -> FormIndex``
     Every form and edition that is shipped; ``.codes()``, ``.all()``, ``.editions(code)``, ``.get(code, on)``.
@@ -32,6 +33,10 @@ Pure (no I/O but reading package data, and Typst for paper). The face, in the or
     The answer as a person reads it.
 ``print_form(form, PrintContext) -> PrintResult(pdf, signature_boxes, pages)``; ``pdf(…)`` gives its bytes
     PDF/A-2b, tagged; boxes in PDF points, origin lower left. CPU-bound: ``asyncio.to_thread``.
+``merge(form, base, theirs, mine) -> Merged(answers, clashes)``
+    Two people's changes put together field by field.
+``presence.touch(repo, response_id) -> list[Present]``, ``presence.leave``
+    Who else writes on a paper at this moment.
 ``sample(form, seed=0) -> Answers``
     A complete invented answer set without errors, the same for the same seed.
 ``check_all(codes=()) -> list[Checked]``
@@ -43,12 +48,14 @@ HTML field names: ``linkId``; a coded answer has a second field ``linkId~code``;
 ``linkId#n``; a table cell is ``table#n.column``. Booleans post ``1`` or ``0``.
 """
 
+from benhan.forms import presence
 from benhan.forms.audit import Checked, check_all
 from benhan.forms.catalogue_index import FormIndex, catalogue, get, load_folder
 from benhan.forms.checking import Finding, check, required
 from benhan.forms.computed import compute
 from benhan.forms.fhir_form import FORM_SYSTEM, answers, blank_response, questionnaire, response
 from benhan.forms.loader import load_form
+from benhan.forms.merging import Clash, Merged, merge
 from benhan.forms.model import (
     Answers,
     Choice,
@@ -95,6 +102,7 @@ __all__ = [
     "Answers",
     "Checked",
     "Choice",
+    "Clash",
     "CodeList",
     "Default",
     "Extraction",
@@ -103,6 +111,7 @@ __all__ = [
     "Form",
     "FormIndex",
     "Item",
+    "Merged",
     "Missing",
     "Moment",
     "PrintContext",
@@ -131,12 +140,14 @@ __all__ = [
     "get",
     "load_folder",
     "load_form",
+    "merge",
     "normal",
     "parse_date",
     "parse_datetime",
     "parse_form_post",
     "parse_value",
     "pdf",
+    "presence",
     "print_form",
     "questionnaire",
     "render_fields",

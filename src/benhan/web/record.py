@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import RedirectResponse, Response
@@ -10,21 +10,25 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.base.clock import local_date
-from benhan.base.errors import Issue
+from benhan.base.errors import Conflict, InvalidInput, Issue
 from benhan.forms import (
     FACTS,
     Answers,
     Default,
+    Finding,
     Form,
     catalogue,
     check,
     compute,
     empty,
     form_fields,
+    merge,
     parse_form_post,
+    presence,
     render_fields,
     section_index,
 )
+from benhan.forms import answers as read_answers
 from benhan.records import form_of
 from benhan.store import Stored
 from benhan.web import rail
@@ -49,8 +53,48 @@ async def _papers_page(visit: Visit, **context: Any) -> Response:
     encounter_id = visit.path("encounter")
     frame = await rail.about_case(visit, encounter_id, "benh-an")
     view = await records.binder(visit.repo, encounter_id)
-    templates = [f for f in catalogue().all() if f.code.endswith("/BV1")]
-    return visit.draw("papers.html", **{**frame, "binder": view, "templates": templates, **context})
+    forms = current_forms(visit)
+    return visit.draw(
+        "papers.html",
+        **{
+            **frame,
+            "binder": view,
+            "templates": [f for f in forms if f.kind == "benh_an"],
+            "papers": [f for f in forms if f.kind != "benh_an" and f.code not in NOT_OPENED_HERE],
+            **context,
+        },
+    )
+
+
+def current_forms(visit: Visit) -> list[Form]:
+    """Forms valid today, in the order of their codes."""
+    today = local_date(visit.now)
+    return [
+        f for f in catalogue().all() if f.valid_from <= today and (f.valid_to is None or today <= f.valid_to)
+    ]
+
+
+@page("form.write")
+async def open_paper(visit: Visit) -> Response:
+    """Put a paper of the catalogue into the record and go to it; a running sheet begins a new sheet."""
+    return await attempt(visit, _open_paper(visit), _papers_page)
+
+
+async def _open_paper(visit: Visit) -> Response:
+    encounter_id = visit.path("encounter")
+    case = await records.case(visit.repo, encounter_id)
+    visit.require("form.write", case.khoa)
+    if is_closed(case):
+        raise Conflict("web.record-closed", "Hồ sơ đã đóng, không thêm giấy được.")
+    form = next((f for f in current_forms(visit) if f.code == visit.text("form")), None)
+    if form is None or form.kind == "benh_an" or form.code in NOT_OPENED_HERE:
+        raise InvalidInput("web.no-such-paper", "Chọn một giấy trong danh mục.", expression="form")
+    staff = await visit.staff()
+    if any(p.per_entry for p in form.signatures):
+        made = await records.open_sheet(visit.repo, encounter_id, form.code, staff, visit.now)
+        return visit.go(f"/to/{made.id}")
+    made = await records.open_paper(visit.repo, encounter_id, form.code, staff, visit.now)
+    return visit.go(f"/giay/{made.id}", "da-mo")
 
 
 @page("record.open")
@@ -104,7 +148,9 @@ async def paper_page(visit: Visit) -> Response:
     return await _paper_page(visit)
 
 
-async def _paper_page(visit: Visit, answers: Answers | None = None, **context: Any) -> Response:
+async def _paper_page(
+    visit: Visit, answers: Answers | None = None, told: Sequence[Finding] = (), **context: Any
+) -> Response:
     stored, form, frame = await paper_frame(visit, visit.path("response"))
     case: records.Case = frame["case"]
     held = await records.paper(visit.repo, stored.id)
@@ -114,7 +160,9 @@ async def _paper_page(visit: Visit, answers: Answers | None = None, **context: A
     draft: dict[str, Any] = {}
     if answers is None:
         answers, draft = await answers_now(visit, stored, form)
-    findings = check(form, compute(form, answers), at="save")
+    answers = compute(form, answers)
+    findings = [*told, *check(form, answers, at="save", now=visit.now)]
+    others = await presence.touch(visit.repo, stored.id) if writable else []
     defaults = await proposed(visit, case.encounter_id, form) if writable else {}
     return visit.draw(
         "paper.html",
@@ -125,6 +173,7 @@ async def _paper_page(visit: Visit, answers: Answers | None = None, **context: A
             "paper": held,
             "writable": writable,
             "drafted": bool(draft),
+            "others": others,
             "fields": render_fields(form, answers, findings, defaults, readonly=not writable),
             "sections": section_index(form, answers, findings, "sign"),
             "signed": any(s.standing for s in held.signatures),
@@ -144,9 +193,13 @@ async def index(visit: Visit) -> Response:
     """The section index alone, for the side panel while one writes; also a page of its own."""
     stored, form, frame = await paper_frame(visit, visit.path("response"))
     answers, _ = await answers_now(visit, stored, form)
-    findings = check(form, compute(form, answers), at="save")
+    answers = compute(form, answers)
+    findings = check(form, answers, at="save", now=visit.now)
+    others = await presence.touch(visit.repo, stored.id) if visit.may("form.write") else []
     sections = section_index(form, answers, findings, "sign")
-    return visit.draw("paper_index.html", **frame, sections=sections, stored=stored, form_def=form)
+    return visit.draw(
+        "paper_index.html", **frame, sections=sections, stored=stored, form_def=form, others=others
+    )
 
 
 @page("form.write")
@@ -158,8 +211,18 @@ async def save(visit: Visit) -> Response:
             Issue(i.code, i.text, "ly_do_sua" if i.expression == "reason" else i.expression)
             for i in context["issues"]
         ]
-        form = form_of((await visit.repo.read("QuestionnaireResponse", visit.path("response"))).data)
-        return await _paper_page(visit, parse_form_post(form, visit.typed()), **context)
+        stored = await visit.repo.read("QuestionnaireResponse", visit.path("response"))
+        form, typed = form_of(stored.data), parse_form_post(form_of(stored.data), visit.typed())
+        clashing = [
+            Finding(i.expression or "", "warning", i.text, "both-changed")
+            for i in context["issues"]
+            if i.code == "web.both-changed"
+        ]
+        since = visit.text("version")
+        if clashing and since.isdigit():
+            base = await visit.repo.vread("QuestionnaireResponse", stored.id, int(since))
+            typed = merge(form, read_answers(form, base.data), read_answers(form, stored.data), typed).answers
+        return await _paper_page(visit, typed, clashing, **context)
 
     return await attempt(visit, _save(visit), again)
 
@@ -169,6 +232,9 @@ async def _save(visit: Visit) -> Response:
     visit.require("form.write", frame["case"].khoa)
     answers = kept_types(parse_form_post(form, visit.typed()))
     version = visit.text("version")
+    if version.isdigit() and int(version) != stored.version:
+        answers = await merged(visit, stored, form, int(version), answers)
+        version = str(stored.version)
     await records.save_form(
         visit.repo,
         stored.id,
@@ -178,9 +244,35 @@ async def _save(visit: Visit) -> Response:
         draft_key=draft_key(stored.id),
         if_match=int(version) if version.isdigit() else None,
     )
+    await presence.leave(visit.repo, stored.id)
     if visit.text("tiep") == "ky":
         return visit.go(f"/giay/{stored.id}/ky")
     return visit.go(f"/giay/{stored.id}", "da-luu")
+
+
+async def merged(visit: Visit, stored: Stored, form: Form, since: int, mine: Answers) -> Answers:
+    """Answers with what somebody else saved meanwhile.
+
+    Raises: ``Conflict`` (web.both-changed) naming every field that both changed; the page then shows this
+    person's text, and saving again decides.
+    """
+    base = await visit.repo.vread("QuestionnaireResponse", stored.id, since)
+    found = merge(form, read_answers(form, base.data), read_answers(form, stored.data), mine)
+    if found.clashes:
+        who = stored.data.get("author", {}).get("display", "người khác")
+        raise Conflict(
+            "web.both-changed",
+            f"{who} đã lưu bản {stored.version} trong lúc bạn ghi. Xem lại các mục cả hai cùng sửa rồi Lưu lại.",
+            issues=[
+                Issue(
+                    "web.both-changed",
+                    f"{c.label}: {who} ghi “{c.theirs}”, bạn ghi “{c.mine}”.",
+                    expression=c.link_id,
+                )
+                for c in found.clashes
+            ],
+        )
+    return kept_types(found.answers)
 
 
 def kept_types(answers: Mapping[str, Any]) -> Answers:
@@ -213,6 +305,7 @@ async def discard(visit: Visit) -> Response:
 ROUTES = [
     Route("/dot/{encounter}/benh-an", papers_page, methods=["GET"]),
     Route("/dot/{encounter}/benh-an", open_record, methods=["POST"]),
+    Route("/dot/{encounter}/giay", open_paper, methods=["POST"]),
     Route("/giay/{response}", paper_page, methods=["GET"]),
     Route("/giay/{response}", save, methods=["POST"]),
     Route("/giay/{response}/muc-luc", index, methods=["GET"]),
