@@ -188,6 +188,14 @@ CASES: list[tuple[str, Json, str, str]] = [
      "extension": [{"url": "b", "valueCode": "c"}]}]), "fhir.choice-many", "Patient.extension[0].value"),
     ("primitive extension wrong", _patient(_birthDate={"extension": [{"valueString": "x"}]}),
      "fhir.element-missing", "Patient.birthDate.extension[0].url"),
+    ("no language tag", _patient(language="tiếng Việt"), "fhir.value-wrong", "Patient.language"),
+    ("no media type", _patient(photo=[{"contentType": "pdf", "title": "x"}]), "fhir.value-wrong",
+     "Patient.photo[0].contentType"),
+    ("no language in the code", _patient(communication=[{"language": {"coding": [
+     {"system": "urn:ietf:bcp:47", "code": "tiếng Việt"}]}}]), "fhir.code-unknown",
+     "Patient.communication[0].language"),
+    ("no currency", {"resourceType": "Invoice", "status": "issued", "totalNet": {"value": 1, "currency": "đồng"}},
+     "fhir.value-wrong", "Invoice.totalNet.currency"),
     ("uri with blank", _patient(identifier=[{"system": "a b", "value": "1"}]), "fhir.value-wrong",
      "Patient.identifier[0].system"),
     ("base64 broken", _patient(photo=[{"contentType": "image/png", "data": "abc"}]), "fhir.value-wrong",
@@ -247,6 +255,10 @@ def test_what_is_allowed_is_accepted() -> None:
     absent = {"extension": [{"url": url, "valueCode": "unknown"}]}
     fhir.validate(_patient(_birthDate=absent, name=[{"given": ["A", None], "_given": [None, absent]}]))
     fhir.validate({"resourceType": "Observation", "_status": absent, "code": {"text": "x"}})
+    for tag in ("vi", "vi-VN", "zh-Hans-CN", "x-ba-na"):
+        fhir.validate(_patient(language=tag, communication=[{"language": {"text": "Ba Na"}}]))
+    for media in ("text/plain; charset=utf-8", "application/fhir+json", "application/dicom; variant=IHE IID"):
+        fhir.validate(_patient(photo=[{"contentType": media, "title": "x"}]))
     for text in ("2026", "2026-02", "2024-02-29", "2000-02-29"):
         fhir.validate(_patient(birthDate=text))
     for text in ("2026-01-01T23:59:60Z", "2026-01-01T00:00:00.123456+07:00"):

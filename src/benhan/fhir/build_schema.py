@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from benhan.fhir.expansion import Expander, NoExpansion
+from benhan.fhir.syntax import BY_PATH, BY_VALUE_SET, LISTED
 
 Json = dict[str, Any]
 
@@ -227,30 +228,47 @@ class SchemaBuilder:
         return kind if kind in PRIMITIVES else "string", True
 
     def _bound(self, element: Json, kind: str) -> Json | None:
-        """Schema of an element with a required binding that can be enumerated."""
-        binding = element.get("binding", {})
-        if binding.get("strength") != "required" or "valueSet" not in binding:
+        """Schema of an element with a required binding, by its codes or by its syntax."""
+        url, textual = _required_set(element.get("binding", {}))
+        if url is None or kind not in ("code", "Coding", "CodeableConcept", "string", "uri"):
             return None
-        if kind not in ("code", "Coding", "CodeableConcept", "string", "uri"):
-            return None
-        url = binding["valueSet"].split("|")[0]
+        syntax = BY_PATH.get(element["path"]) or BY_VALUE_SET.get(url)
+        if syntax is not None:
+            self.definitions["syntax:" + syntax.name] = dict(syntax.schema)
+            return _coded(kind, "syntax:" + syntax.name, [syntax.system], textual)
         try:
-            codes = self._expander.codes(url)
+            codes = LISTED.get(url) or self._expander.codes(url)
         except NoExpansion as reason:
             self.unbound[element["path"]] = f"{url}: {reason}"
             return None
         name = "valueset:" + url.rsplit("/", 1)[-1]
         self.definitions[name] = {"enum": sorted({code for _, code in codes})}
-        if kind in ("code", "string", "uri"):
-            return _ref(name)
-        systems = {"enum": sorted({system for system, _ in codes})}
-        coding: Json = {"properties": {"code": _ref(name), "system": systems}}
-        if kind == "Coding":
-            return {"allOf": [_ref("Coding"), coding]}
-        none_fits: Json = {"properties": {"coding": {"items": {"not": {"required": ["code"], **coding}}}}}
-        return {
-            "allOf": [_ref("CodeableConcept"), {"anyOf": [{"not": none_fits}, {"required": ["extension"]}]}]
-        }
+        return _coded(kind, name, sorted({system for system, _ in codes}), textual)
+
+
+_MAXIMUM = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+
+
+def _required_set(binding: Json) -> tuple[str | None, bool]:
+    """Value set that codes must be of, and whether text alone will do (a maximum value set binds codes only)."""
+    if binding.get("strength") == "required" and "valueSet" in binding:
+        return str(binding["valueSet"]).split("|")[0], False
+    most: Json = next((x for x in binding.get("extension", ()) if x["url"] == _MAXIMUM), {})
+    return most.get("valueCanonical"), True
+
+
+def _coded(kind: str, name: str, systems: list[str], textual: bool) -> Json:
+    """Schema of an element of a kind whose codes are those of definition ``name``."""
+    if kind in ("code", "string", "uri"):
+        return _ref(name)
+    coding: Json = {"properties": {"code": _ref(name), "system": {"enum": systems}}}
+    if kind == "Coding":
+        return {"allOf": [_ref("Coding"), coding]}
+    none_fits: Json = {"properties": {"coding": {"items": {"not": {"required": ["code"], **coding}}}}}
+    ways: list[Json] = [{"not": none_fits}, {"required": ["extension"]}]
+    if textual:
+        ways.append({"not": {"required": ["coding"]}})
+    return {"allOf": [_ref("CodeableConcept"), {"anyOf": ways}]}
 
 
 def _profiled(one: Json) -> str:

@@ -30,7 +30,6 @@ COVERED = {
     "txt-2": "narrative check",
 }
 SKIPPED = {
-    "sdf-8a": "needs replaceMatches(); concerns authors of StructureDefinitions only",
     "dom-3": "written out: a contained resource is referred to, or refers to its container",
 }
 SAID = {

@@ -84,6 +84,14 @@ def _matches(this: Nodes, arguments: list[Nodes]) -> Nodes:
     return boolean(re.search(pattern, text, re.DOTALL) is not None)
 
 
+def _replace_matches(this: Nodes, arguments: list[Nodes]) -> Nodes:
+    text, pattern, by = _text(this), _text(arguments[0]), _text(arguments[1]) if len(arguments) > 1 else None
+    if text is None or pattern is None or by is None:
+        return []
+    group = re.sub(r"\$(\d)", r"\\g<\1>", by.replace("\\", "\\\\"))
+    return [("String", re.sub(pattern, group, text), None)]
+
+
 def _substring(this: Nodes, arguments: list[Nodes]) -> Nodes:
     text = _text(this)
     if text is None or not arguments or not arguments[0]:
@@ -179,6 +187,7 @@ SIMPLE: dict[str, Simple] = {
     "descendants": lambda this, _: descendants(this),
     "extension": _extension,
     "matches": _matches,
+    "replaceMatches": _replace_matches,
     "startsWith": _on_text(lambda t, a: t.startswith(a)),
     "endsWith": _on_text(lambda t, a: t.endswith(a)),
     "contains": _on_text(lambda t, a: a in t),

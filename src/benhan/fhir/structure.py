@@ -17,7 +17,6 @@ from benhan.fhir.tables import CHOICE_OF, CHOICES, ELEMENTS, load
 
 _PREFIX = "#/definitions/"
 MAX_ERRORS = 200
-_DATES = {"date", "dateTime", "instant", "time"}
 
 
 @lru_cache(maxsize=512)
@@ -95,7 +94,7 @@ def _issue(error: Any, root: str, base: str) -> Iterator[Issue]:
         if isinstance(error.instance, dict):
             yield _choice(error, kind, where)
     else:
-        yield _value(name, detail, kind, where)
+        yield _value(name, detail, kind, where, _definition(error))
 
 
 def _unknown(where: str, key: str) -> Issue:
@@ -203,33 +202,55 @@ _SAID = {
 }
 
 
-def _value(name: str, detail: dict[str, Any], kind: str, where: str) -> Issue:
+_FORMS = {
+    "date": "Ngày không đúng dạng (2026, 2026-01 hay 2026-01-31) hoặc không có thật.",
+    "dateTime": "Ngày giờ không đúng dạng (2026-01-31T08:00:00+07:00) hoặc không có thật.",
+    "instant": "Thời điểm phải đủ ngày, giờ, giây và múi giờ, và có thật.",
+    "time": "Giờ không đúng dạng (08:30:00).",
+    "id": "Mã định danh chỉ gồm chữ không dấu, số, “-”, “.”, từ 1 đến 64 ký tự.",
+    "code": "Mã không được rỗng, không có khoảng trắng ở đầu, cuối hay liền nhau.",
+    "string": "Chuỗi phải có nội dung và không có ký tự điều khiển.",
+    "markdown": "Đoạn văn phải có nội dung và không có ký tự điều khiển.",
+    "uri": "Địa chỉ phải có nội dung và không có khoảng trắng.",
+    "url": "Địa chỉ phải có nội dung và không có khoảng trắng.",
+    "canonical": "Địa chỉ phải có nội dung và không có khoảng trắng.",
+    "oid": "OID phải có dạng urn:oid:1.2.3.",
+    "uuid": "UUID phải có dạng urn:uuid: và chữ thường.",
+    "base64Binary": "Dữ liệu không phải base64.",
+    "integer": "Số nguyên phải nằm trong 32 bit.",
+    "unsignedInt": "Số phải từ 0 đến 2147483647.",
+    "positiveInt": "Số phải từ 1 đến 2147483647.",
+    "xhtml": "Bản tóm tắt rỗng.",
+    "syntax:mime": "Kiểu nội dung phải có dạng loại/kiểu (ví dụ application/pdf).",
+    "syntax:format": "Dạng dữ liệu phải là json, xml, ttl hoặc một kiểu nội dung.",
+    "syntax:language": "Mã ngôn ngữ phải theo BCP 47 (ví dụ vi hay vi-VN).",
+    "syntax:unit": "Mã đơn vị phải theo UCUM (ví dụ mg hay mmol/L).",
+    "syntax:currency": "Mã tiền tệ gồm ba chữ hoa (ví dụ VND).",
+}
+
+
+def _definition(error: Any) -> str:
+    """Name of the schema definition that the value breaks: a primitive type or a syntax."""
+    path = list(error.schema_path)
+    return str(path[-2]) if len(path) >= 3 and path[-3] == "definitions" else ""
+
+
+def _value(name: str, detail: dict[str, Any], kind: str, where: str, definition: str) -> Issue:
     if name == "enum":
         return _code(where, detail.get("options"))
     if name == "type":
         said = " hoặc ".join(_SAID.get(t, t) for t in detail.get("types", []))
         return _fault("fhir.type-wrong", f"Sai kiểu dữ liệu, cần {said}.", where, f"not {kind}", "structure")
     if name in ("minItems", "minProperties"):
-        return _fault(
-            "fhir.empty", "Phần tử rỗng: phải có nội dung hoặc bỏ hẳn.", where, "empty element", "structure"
-        )
+        text = "Phần tử rỗng: phải có nội dung hoặc bỏ hẳn."
+        return _fault("fhir.empty", text, where, "empty element", "structure")
     if name == "maxItems":
-        return _fault(
-            "fhir.too-many", "Phần tử lặp quá số lần cho phép.", where, "too many repetitions", "structure"
-        )
-    if name == "pattern" and kind in _DATES:
-        return _fault(
-            "fhir.value-wrong",
-            "Ngày giờ không đúng dạng hoặc không có thật.",
-            where,
-            f"not a {kind}",
-            "value",
-        )
+        text = "Phần tử lặp quá số lần cho phép."
+        return _fault("fhir.too-many", text, where, "too many repetitions", "structure")
     if name == "not":
         return _code(where, None)
-    return _fault(
-        "fhir.value-wrong", "Giá trị không hợp lệ.", where, f"not a valid {kind or 'value'} ({name})", "value"
-    )
+    text = _FORMS.get(definition) or "Giá trị không hợp lệ."
+    return _fault("fhir.value-wrong", text, where, f"not a valid {kind or 'value'} ({name})", "value")
 
 
 def _fault(code: str, text: str, where: str, diagnostics: str, issue_type: str) -> Issue:
