@@ -29,6 +29,7 @@ _MONTH = f"{_YEAR}(?:-(?:0[1-9]|1[0-2]))?"
 _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?"
 _ZONE = "(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 _TEXT = r"^[^\x00-\x08\x0B\x0C\x0E-\x1F]*[^\x00-\x20][^\x00-\x08\x0B\x0C\x0E-\x1F]*$"
+_ADDRESS = r"^[^\s\x00-\x1F\x7F]+$"
 
 
 def _pattern(text: str) -> Json:
@@ -46,9 +47,9 @@ PRIMITIVES: dict[str, Json] = {
     "xhtml": {"type": "string", "minLength": 1},
     "code": _pattern(r"^[^\s]+(?:\s[^\s]+)*$"),
     "id": _pattern(r"^[A-Za-z0-9.-]{1,64}$"),
-    "uri": _pattern(r"^\S+$"),
-    "url": _pattern(r"^\S+$"),
-    "canonical": _pattern(r"^\S+$"),
+    "uri": _pattern(_ADDRESS),
+    "url": _pattern(_ADDRESS),
+    "canonical": _pattern(_ADDRESS),
     "oid": _pattern(r"^urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+$"),
     "uuid": _pattern("^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
     "date": _pattern(f"^(?:{_MONTH}|{_DAY})$"),
