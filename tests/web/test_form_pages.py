@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from benhan import records
-from benhan.forms import answers, catalogue, form_fields, sample
+from benhan.forms import answers, catalogue, form_fields, page_count, sample
+from benhan.forms.audit import pdf_text
 from benhan.identity import PersonInput
 
 RECORDS = [f for f in catalogue().all() if f.kind == "benh_an"]
@@ -148,3 +149,21 @@ async def test_largest_form_opens_and_saves_itself_quickly(as_person: Any, new_s
         assert answer.status_code == 200
     assert min(opened) < 0.3, opened
     assert min(saved) < 0.1, saved
+
+
+async def test_chosen_papers_and_the_whole_record_are_printed(as_person: Any, new_stay: Any) -> None:
+    """Cover and contents, then the papers; a set holds only what was chosen."""
+    doctor = await as_person("bacsi")
+    encounter = await new_stay()
+    paper = await open_record(doctor, encounter, "01/BV1")
+    await doctor.see(f"/dot/{encounter}/benh-an")
+    await doctor.press(f"/dot/{encounter}/giay", form="36/BV2")
+    whole = (await doctor.get(f"/dot/{encounter}/in")).content
+    part = (await doctor.get(f"/dot/{encounter}/in?to={paper}")).content
+    text = " ".join(pdf_text(whole).split())
+    assert "MỤC LỤC" in text
+    assert "Bìa 1/1" in text
+    assert "01/BV1" in text
+    assert "36/BV2" in text
+    assert "36/BV2" not in pdf_text(part)
+    assert page_count(whole) > page_count(part) > 1

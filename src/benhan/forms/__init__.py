@@ -41,6 +41,8 @@ their tables in the store. The face, in the order it is used:
     A complete invented answer set without errors, the same for the same seed.
 ``check_all(codes=()) -> list[Checked]``
     Every row of the list of forms with its state: page, paper, data and reference compared.
+``print_cover(Cover, printed_at)``, ``joined(pdfs)``, ``page_count(pdf)``
+    Cover with contents, and PDFs one after another, for printing a set of papers or a whole record.
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
 
@@ -71,12 +73,16 @@ from benhan.forms.model import (
 from benhan.forms.page import STATIC_DIR, Missing, SectionState, render_fields, section_index
 from benhan.forms.paper import (
     FONT_DIR,
+    Cover,
     PrintContext,
     PrintedEntry,
     PrintedSignature,
     PrintResult,
     SignatureBox,
+    joined,
+    page_count,
     pdf,
+    print_cover,
     print_form,
 )
 from benhan.forms.posting import form_fields, parse_date, parse_datetime, parse_form_post, parse_value
@@ -104,6 +110,7 @@ __all__ = [
     "Choice",
     "Clash",
     "CodeList",
+    "Cover",
     "Default",
     "Extraction",
     "Fact",
@@ -138,16 +145,19 @@ __all__ = [
     "extractions",
     "form_fields",
     "get",
+    "joined",
     "load_folder",
     "load_form",
     "merge",
     "normal",
+    "page_count",
     "parse_date",
     "parse_datetime",
     "parse_form_post",
     "parse_value",
     "pdf",
     "presence",
+    "print_cover",
     "print_form",
     "questionnaire",
     "render_fields",

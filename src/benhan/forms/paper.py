@@ -7,8 +7,9 @@ JSON in ``sys.inputs``, never as markup, so nothing that a person types can beco
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -16,20 +17,33 @@ from typing import Any
 
 import orjson
 import typst
+from pypdf import PdfReader, PdfWriter
 
+from benhan.base.clock import local
 from benhan.base.errors import ConfigurationError
 from benhan.forms.model import Form
-from benhan.forms.print_model import PrintContext, PrintedEntry, PrintedSignature, PrintResult, SignatureBox
+from benhan.forms.print_model import (
+    Cover,
+    PrintContext,
+    PrintedEntry,
+    PrintedSignature,
+    PrintResult,
+    SignatureBox,
+)
 from benhan.forms.print_tree import build_tree
 
 __all__ = [
     "FONT_DIR",
+    "Cover",
     "PrintContext",
     "PrintResult",
     "PrintedEntry",
     "PrintedSignature",
     "SignatureBox",
+    "joined",
+    "page_count",
     "pdf",
+    "print_cover",
     "print_form",
 ]
 
@@ -47,14 +61,14 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONT_DIR])
 
 
-def _compiler() -> typst.Compiler:
-    """One compiler per thread: it keeps the parsed layout and the fonts."""
-    found: typst.Compiler | None = getattr(_local, "compiler", None)
+def _compiler(layout: str = "form") -> typst.Compiler:
+    """One compiler per thread and layout: it keeps the parsed layout and the fonts."""
+    found: typst.Compiler | None = getattr(_local, layout, None)
     if found is None:
         found = typst.Compiler(
-            _LAYOUT_DIR / "form.typ", root=_LAYOUT_DIR, font_paths=_fonts(), ignore_system_fonts=True
+            _LAYOUT_DIR / f"{layout}.typ", root=_LAYOUT_DIR, font_paths=_fonts(), ignore_system_fonts=True
         )
-        _local.compiler = found
+        setattr(_local, layout, found)
     return found
 
 
@@ -78,6 +92,49 @@ def print_form(form: Form, context: PrintContext) -> PrintResult:
     boxes = tuple(_box(p) for p in found if p["kind"] == "signature")
     pages = next(int(p["pages"]) for p in found if p["kind"] == "document")
     return PrintResult(pdf if isinstance(pdf, bytes) else b"", boxes, pages)
+
+
+def print_cover(cover: Cover, printed_at: datetime) -> bytes:
+    """Cover with contents of a printed record, PDF/A-2b. CPU-bound."""
+    first = 1
+    parts = []
+    for title, code, pages in cover.parts:
+        parts.append({"title": title, "code": code, "pages": pages, "first": first})
+        first += pages
+    data = {
+        "title": cover.title,
+        "subtitle": cover.subtitle,
+        "facility": cover.facility,
+        "authority": cover.authority,
+        "number": cover.number,
+        "running": " · ".join(t for t in (cover.facility, cover.patient, cover.number) if t),
+        "facts": [list(f) for f in cover.facts],
+        "parts": parts,
+        "pages": first - 1,
+        "printed": f"In lúc {local(printed_at):%H:%M %d/%m/%Y}",
+    }
+    pdf = _compiler("cover").compile(
+        format="pdf",
+        sys_inputs={"data": orjson.dumps(data).decode()},
+        pdf_standards=["a-2b"],
+        timestamp=printed_at.astimezone(UTC).replace(microsecond=0),
+    )
+    return pdf if isinstance(pdf, bytes) else b""
+
+
+def joined(documents: Sequence[bytes]) -> bytes:
+    """PDFs one after another in one file, pages as they are, for printing (signatures are those of the parts)."""
+    writer = PdfWriter()
+    for document in documents:
+        writer.append(io.BytesIO(document))
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def page_count(document: bytes) -> int:
+    """Number of pages of a PDF."""
+    return len(PdfReader(io.BytesIO(document)).pages)
 
 
 def _box(place: Mapping[str, Any]) -> SignatureBox:

@@ -57,6 +57,20 @@ class PrintContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """Cover and contents of a printed record: facts (name, value) and parts (title, form code, pages)."""
+
+    title: str
+    subtitle: str
+    facility: str
+    authority: str
+    patient: str
+    number: str
+    facts: Sequence[tuple[str, str]]
+    parts: Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureBox:
     """Where a signature's appearance goes: page from 1; PDF points from the lower left corner."""
 

@@ -80,6 +80,7 @@ Papers (``papers``, ``signatures``, ``discharge_paper``)::
           one version; after the first signature ``reason`` is needed and the version is an amendment
     paper(repo, response_id) -> Paper(response: Stored, form_code, title, signatures, next_role, issued, number, document_id)
     papers(repo, encounter_id) -> list[Paper]
+    print_record(repo, encounter_id, chosen=()) -> bytes                       cover, contents and papers, for printing
     print_paper(repo, response_id) -> bytes                                    signed PDF, else a fresh unsigned print
     sign_paper(repo, response_id, SignWith, *, authorize) -> Stored (Provenance)
     withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
@@ -203,6 +204,7 @@ from benhan.records.papers import (
     sign_paper,
     withdraw_signature,
 )
+from benhan.records.printing import print_record
 from benhan.records.results import correct_result, enter_result, result_series
 from benhan.records.sealing import add_addendum, close_record, containers
 from benhan.records.sheets import (
@@ -395,6 +397,7 @@ __all__ = [
     "papers_to_sign",
     "pending_transfers",
     "print_paper",
+    "print_record",
     "print_sheet",
     "recalculate",
     "receive_record",

@@ -295,6 +295,20 @@ async def pdf(visit: Visit) -> Response:
     )
 
 
+@page("record.read")
+async def print_set(visit: Visit) -> Response:
+    """The chosen papers (``to``, repeated), or the whole record, with cover and contents."""
+    encounter_id = visit.path("encounter")
+    chosen = visit.request.query_params.getlist("to")
+    case = await records.case(visit.repo, encounter_id)
+    data = await records.print_record(visit.repo, encounter_id, chosen)
+    await visit.repo.audit("print", entity=f"Encounter/{encounter_id}", patient=case.patient_id)
+    name = f"ho-so-{local_date(visit.now):%Y%m%d}.pdf"
+    return Response(
+        data, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}"'}
+    )
+
+
 @page("form.write")
 async def discard(visit: Visit) -> Response:
     """Drop one's unsaved typing and go back to the saved version."""
@@ -306,6 +320,7 @@ ROUTES = [
     Route("/dot/{encounter}/benh-an", papers_page, methods=["GET"]),
     Route("/dot/{encounter}/benh-an", open_record, methods=["POST"]),
     Route("/dot/{encounter}/giay", open_paper, methods=["POST"]),
+    Route("/dot/{encounter}/in", print_set, methods=["GET"]),
     Route("/giay/{response}", paper_page, methods=["GET"]),
     Route("/giay/{response}", save, methods=["POST"]),
     Route("/giay/{response}/muc-luc", index, methods=["GET"]),
