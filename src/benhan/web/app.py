@@ -24,6 +24,8 @@ from benhan.web import (
     assets,
     autosave,
     binder,
+    claim_rules,
+    claims,
     closing,
     desk,
     errors,
@@ -94,7 +96,7 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, orders, sheets, vitals, closing, binder,
-        history, oversight,
+        history, oversight, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -123,6 +123,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         items.append(RailItem("/viec/no-ho-so", "folder", N_("Hồ sơ chưa nộp"), owed))
     if visit.may("patient.admit") and visit.may("patient.register"):
         items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
+    if visit.may("claim.read"):
+        items.append(RailItem("/bhyt", "chart", N_("Giám định BHYT"), None))
     return {"rail": items, "to_sign": to_sign or None}
 
 

@@ -32,6 +32,7 @@ DONE = {
     "da-mo-lai": N_("Đã mở lại hồ sơ."),
     "da-mo-quyen": N_("Đã ghi quyền xem; hệ thống đã ghi nhật ký."),
     "da-the": N_("Đã ghi thẻ BHYT."),
+    "da-xep-gui": N_("Đã xếp vào hàng gửi; kết quả hiện ở đây sau ít giây."),
     "da-doi-mat-khau": N_("Đã đổi mật khẩu. Đăng nhập bằng mật khẩu mới."),
 }
 

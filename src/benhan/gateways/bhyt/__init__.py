@@ -8,7 +8,12 @@ Face::
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
-    check(package, on=None) -> list[Finding(severity, code, place, text; table, line, field)]
+    check(package, on=None, gate="send", own=()) -> list[Finding(severity, code, place, text, rule; table, line, field)]
+    await desk(repo, month, state, khoa) -> Desk(rows, sums, by_khoa, by_day, months) ; await claim_row(repo, ma_lk)
+    await note_line(repo, ma_lk, place, state, amount, reason) ; await line_states(repo, ma_lk)
+    await reconcile(repo, month, read_portal_list(csv)) -> Reconciliation
+    await save_rule(repo, yaml) ; set_rule_state ; own_rules ; try_rule(repo, rule, month) -> Trial ; one_rule(yaml)
+    await let_pass(repo, row, rule, place, reason) ; await passes(repo, ma_lk)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
     to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package
     create_simulator(state_dir=None) -> Starlette ; register_card(state_dir, card) -> None
@@ -26,9 +31,37 @@ from benhan.gateways.bhyt.claim import (
     ServiceLine,
     build_claim,
 )
+from benhan.gateways.bhyt.desk import (
+    LINE_STATES,
+    STATES,
+    ClaimRow,
+    Desk,
+    LineState,
+    Reconciliation,
+    claim_row,
+    desk,
+    line_states,
+    note_line,
+    read_portal_list,
+    reconcile,
+)
 from benhan.gateways.bhyt.from_fhir import from_fhir
 from benhan.gateways.bhyt.ingest import IngestResult, ingest, replay
+from benhan.gateways.bhyt.jobs import TOPIC as SUBMIT_TOPIC
 from benhan.gateways.bhyt.jobs import register_jobs, submit_waiting
+from benhan.gateways.bhyt.own_rules import (
+    OwnRule,
+    Pass,
+    Trial,
+    let_pass,
+    one_rule,
+    own_rule,
+    own_rules,
+    passes,
+    save_rule,
+    set_rule_state,
+    try_rule,
+)
 from benhan.gateways.bhyt.package import (
     Leniency,
     Package,
@@ -41,42 +74,70 @@ from benhan.gateways.bhyt.package import (
 from benhan.gateways.bhyt.portal import Account, CardAnswer, PortalClient, Receipt, check_card, portal_of
 from benhan.gateways.bhyt.quarantine import Quarantined, quarantined
 from benhan.gateways.bhyt.record_facts import facts_from_record
+from benhan.gateways.bhyt.rules import GATES, Rule, shipped_rules
 from benhan.gateways.bhyt.simulator import create_simulator, register_card
 from benhan.gateways.bhyt.to_fhir import to_fhir
 
 __all__ = [
+    "GATES",
+    "LINE_STATES",
+    "STATES",
+    "SUBMIT_TOPIC",
     "Account",
     "CardAnswer",
     "CardFacts",
     "ClaimFacts",
+    "ClaimRow",
+    "Desk",
     "DrugLine",
     "Finding",
     "IngestResult",
     "Leniency",
+    "LineState",
+    "OwnRule",
     "Package",
+    "Pass",
     "PortalClient",
     "ProgressLine",
     "Quarantined",
     "Receipt",
+    "Reconciliation",
     "ResultLine",
     "Row",
+    "Rule",
     "ServiceLine",
+    "Trial",
     "build_claim",
     "check",
     "check_card",
+    "claim_row",
     "create_simulator",
+    "desk",
     "facts_from_record",
     "from_fhir",
     "ingest",
+    "let_pass",
+    "line_states",
     "make_row",
+    "note_line",
+    "one_rule",
+    "own_rule",
+    "own_rules",
+    "passes",
     "portal_of",
     "quarantined",
     "read_package",
     "read_packages",
+    "read_portal_list",
+    "reconcile",
     "register_card",
     "register_jobs",
     "replay",
+    "save_rule",
+    "set_rule_state",
+    "shipped_rules",
     "submit_waiting",
     "to_fhir",
+    "try_rule",
     "write_package",
 ]

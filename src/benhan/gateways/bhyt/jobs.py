@@ -11,8 +11,10 @@ import hashlib
 import re
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from benhan import records
 from benhan.base.clock import fhir_instant, local_date
 from benhan.base.errors import BenhanError
 from benhan.base.json_door import JsonObject
@@ -20,7 +22,9 @@ from benhan.catalogue import systems
 from benhan.gateways.bhyt.card_job import CARD_TOPIC, check_cards
 from benhan.gateways.bhyt.check import Finding, check, errors
 from benhan.gateways.bhyt.claim import build_claim
-from benhan.gateways.bhyt.package import Package, write_package
+from benhan.gateways.bhyt.desk import known_claim, put_claim
+from benhan.gateways.bhyt.own_rules import passes, published_rules, with_passes
+from benhan.gateways.bhyt.package import Package, read_package, write_package
 from benhan.gateways.bhyt.portal import Receipt, portal_of
 from benhan.gateways.bhyt.record_facts import facts_from_record
 from benhan.gateways.bhyt.tables import use_local
@@ -58,7 +62,7 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     encounter_id = str(payload["encounter"])
     package = await _package(repo, encounter_id)
     raw = write_package(package)
-    findings = check(package)
+    findings = with_passes(check(package, own=await published_rules(repo)), await passes(repo, package.ma_lk))
     claim_id = claim_id_of(package, raw)
     if await _answered(repo, claim_id):
         return
@@ -66,12 +70,42 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     portal = portal_of(store.settings, package.facility, clock=store.clock)
     waiting = portal is None and not faults
     await _keep(repo, encounter_id, claim_id, package, raw, waiting=waiting)
+    at_desk = await _at_desk(repo, encounter_id, claim_id, package, raw, findings)
+    await at_desk("faulty" if faults else "waiting", sent=False, answer="")
     if faults:
         await _answer(repo, encounter_id, claim_id, None, findings)
     elif portal is not None:
         async with portal:
             receipt = await portal.send(raw, package.ma_lk)
-        await _answer(repo, encounter_id, claim_id, receipt, findings)
+        answer = await _answer(repo, encounter_id, claim_id, receipt, findings)
+        await at_desk("received" if receipt.received else "refused", sent=True, answer=answer)
+
+
+class AtDesk(Protocol):
+    """Writes down how the claim stands."""
+
+    async def __call__(self, state: str, *, sent: bool, answer: str) -> None:
+        """``state`` of ``bhyt_claim``; ``sent``: the package went out now; ``answer``: the portal's sentence."""
+        ...
+
+
+async def _at_desk(
+    repo: Repository, encounter_id: str, claim_id: str, package: Package, raw: bytes, findings: list[Finding]
+) -> AtDesk:
+    sha256 = hashlib.sha256(raw).hexdigest()
+    known = await known_claim(repo, package.ma_lk)
+    before = None
+    if known is not None and known.sha256 != sha256:
+        before = read_package(await repo.store.blobs.get(known.sha256))
+    left = (await records.case(repo, encounter_id)).discharged_at or repo.clock.now()
+
+    async def write(state: str, *, sent: bool, answer: str) -> None:
+        await put_claim(
+            repo, package, encounter=encounter_id, claim=claim_id, sha256=sha256, left_at=left, state=state, sent=sent,
+            answer=answer, findings=findings, before=before,
+        )  # fmt: skip
+
+    return write
 
 
 async def submit_waiting(store: Store, tenant: UUID) -> int:
@@ -236,8 +270,8 @@ def _money(value: str) -> JsonObject:
 
 async def _answer(
     repo: Repository, encounter_id: str, claim_id: str, receipt: Receipt | None, findings: list[Finding]
-) -> None:
-    """The ClaimResponse: refused by our own check (no receipt), received, or refused by the portal."""
+) -> str:
+    """The ClaimResponse: refused by our own check (no receipt), received, or refused by the portal; its sentence."""
     claim = (await repo.read("Claim", claim_id)).data
     faults = errors(findings)
     received = receipt is not None and receipt.received
@@ -276,6 +310,7 @@ async def _answer(
         told = [part.strip() for part in receipt.text.split(";") if _PLACE.search(part)]
         answer["error"] += [{"code": _error(_tag_at(part), part)} for part in told if part != receipt.text]
     await repo.update(answer)
+    return text
 
 
 def _tag_at(text: str) -> str:

@@ -1,0 +1,247 @@
+"""The claims desk of the insurance officer: the month, one claim with its faults and lines, sending again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benhan import records
+from benhan.base.clock import VIETNAM, local_date
+from benhan.base.errors import BenhanError, InvalidInput
+from benhan.gateways import bhyt
+from benhan.web import lists, rail
+from benhan.web.frame import Visit, attempt, page
+from benhan.web.i18n import N_
+
+STATES = {
+    "faulty": N_("Còn lỗi, chưa gửi"),
+    "waiting": N_("Chờ gửi"),
+    "received": N_("Cổng đã tiếp nhận"),
+    "refused": N_("Cổng từ chối"),
+}
+LINES = {
+    "tiep-nhan": N_("Tiếp nhận"),
+    "giam-dinh": N_("Đang giám định"),
+    "chap-nhan": N_("Chấp nhận"),
+    "tu-choi": N_("Từ chối"),
+    "xuat-toan": N_("Xuất toán"),
+    "giai-trinh": N_("Đã giải trình"),
+}
+PAGE = 100
+#: where the fact behind a tag is written: (first tag prefix or whole table) → page below the đợt, anchor of the field
+_PLACES: tuple[tuple[str, str], ...] = (
+    ("XML1/MA_THE_BHYT", "#the"),
+    ("XML1/MA_DKBD", "#the"),
+    ("XML1/GT_THE", "#the"),
+    ("XML1/MA_DOITUONG_KCB", "#the"),
+    ("XML1/MA_BENH", "/ra-vien#f-benh_chinh"),
+    ("XML1/CHAN_DOAN_RV", "/ra-vien#f-benh_chinh"),
+    ("XML1/KET_QUA_DTRI", "/ra-vien#f-ket_qua"),
+    ("XML1/MA_LOAI_RV", "/ra-vien#f-ma_loai_rv"),
+    ("XML1/NGAY_RA", "/ra-vien#f-happened"),
+    ("XML1/CAN_NANG", "/sinh-hieu"),
+    ("XML2", "/thuoc"),
+    ("XML4", "/xet-nghiem"),
+    ("XML5", "/to-dieu-tri"),
+    ("XML7", "/benh-an"),
+    ("XML8", "/benh-an"),
+    ("XML3", "/xet-nghiem"),
+)
+_OF_THE_PERSON = (
+    "HO_TEN",
+    "NGAY_SINH",
+    "GIOI_TINH",
+    "SO_CCCD",
+    "DIA_CHI",
+    "MA_DANTOC",
+    "MA_NGHE",
+    "MATINH",
+    "MAXA",
+)
+
+
+def where(row: bhyt.ClaimRow, place: str, patient_id: str) -> str:
+    """Address of the page, and of the field where it has one, that holds the fact behind a fault."""
+    table, tag = place.split("/")[0], place.rsplit("/", 1)[-1]
+    if table == "XML1" and tag.startswith(_OF_THE_PERSON) and patient_id:
+        return f"/nguoi-benh/{patient_id}"
+    name = f"{table}/{tag}"
+    below = next((address for start, address in _PLACES if name.startswith(start)), "")
+    return f"/dot/{row.encounter}{below}"
+
+
+@page("claim.read")
+async def desk_page(visit: Visit) -> Response:
+    """A month of claims: totals, khoa with faults, the list."""
+    return await _desk(visit)
+
+
+async def _desk(visit: Visit, **context: Any) -> Response:
+    asked = visit.request.query_params
+    month = asked.get("thang") or local_date(visit.now).strftime("%Y%m")
+    state = asked.get("trang_thai") or None
+    khoa = asked.get("khoa") or None
+    start = int(asked.get("tu", "0")) if asked.get("tu", "0").isdecimal() else 0
+    board = await bhyt.desk(visit.repo, month=month, state=state, khoa=khoa, limit=PAGE, offset=start)
+    return visit.draw(
+        "claims.html",
+        **{
+            **await rail.around(visit),
+            "board": board,
+            "month": month,
+            "months": sorted({month, *board.months}, reverse=True),
+            "state": state or "",
+            "khoa": khoa or "",
+            "khoas": await lists.khoa_list(visit.repo),
+            "states": STATES,
+            "start": start,
+            "size": PAGE,
+            "plot": _plot(visit, board.by_day),
+            "report": None,
+            **context,
+        },
+    )
+
+
+def _plot(visit: Visit, days: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Claims and received claims by day of leaving; None below two days."""
+    if len(days) < 2:
+        return None
+    return {
+        "title": visit._("Hồ sơ theo ngày ra viện"),
+        "x": [int(datetime.combine(d["day"], time(), VIETNAM).timestamp()) for d in days],
+        "lines": [
+            {"label": visit._("Hồ sơ"), "y": [int(d["claims"]) for d in days]},
+            {"label": visit._("Cổng đã tiếp nhận"), "y": [int(d["received"]) for d in days]},
+        ],
+        "low": None,
+        "high": None,
+        "events": [],
+    }
+
+
+@page("claim.read")
+async def claim_page(visit: Visit) -> Response:
+    """One claim: how it stands, faults with the way to each field, lines after sending, what changed."""
+    return await _claim(visit)
+
+
+async def _claim(visit: Visit, **context: Any) -> Response:
+    row = await bhyt.claim_row(visit.repo, visit.path("ma_lk"))
+    case = await _case(visit, row)
+    patient_id = case.patient_id if case else ""
+    return visit.draw(
+        "claim.html",
+        **{
+            **await rail.around(visit),
+            "row": row,
+            "faults": [{**f, "address": where(row, f["place"], patient_id)} for f in row.faults],
+            "passable": {r.id for r in bhyt.shipped_rules() if r.may_pass},
+            "lines": await bhyt.line_states(visit.repo, row.ma_lk),
+            "passes": await bhyt.passes(visit.repo, row.ma_lk),
+            "account": await _account(visit, row),
+            "states": STATES,
+            "line_states": LINES,
+            **context,
+        },
+    )
+
+
+async def _case(visit: Visit, row: bhyt.ClaimRow) -> records.Case | None:
+    try:
+        return await records.case(visit.repo, row.encounter)
+    except BenhanError:
+        return None
+
+
+async def _account(visit: Visit, row: bhyt.ClaimRow) -> records.AccountTotals | None:
+    """Running total against the advances, where the person may see charges."""
+    if not visit.may("charge.read"):
+        return None
+    try:
+        return await records.account(visit.repo, row.encounter)
+    except BenhanError:
+        return None
+
+
+@page("claim.send")
+async def send_again(visit: Visit) -> Response:
+    """Build, check and send the claim anew through the outbox."""
+    row = await bhyt.claim_row(visit.repo, visit.path("ma_lk"))
+    key = f"{row.ma_lk}:{visit.now.isoformat()}"
+    await visit.repo.outbox(bhyt.SUBMIT_TOPIC, key, {"encounter": row.encounter, "ma_lk": row.ma_lk})
+    return visit.go(f"/bhyt/ho-so/{row.ma_lk}", "da-xep-gui")
+
+
+@page("claim.send")
+async def let_pass(visit: Visit) -> Response:
+    """Let one fault through with a reason."""
+    return await attempt(visit, _let_pass(visit), _claim)
+
+
+async def _let_pass(visit: Visit) -> Response:
+    row = await bhyt.claim_row(visit.repo, visit.path("ma_lk"))
+    await bhyt.let_pass(visit.repo, row, visit.text("rule"), visit.text("place"), visit.text("ly_do"))
+    return visit.go(f"/bhyt/ho-so/{row.ma_lk}", "da-luu")
+
+
+@page("claim.send")
+async def note_line(visit: Visit) -> Response:
+    """What the insurer says of a line, or our answer."""
+    return await attempt(visit, _note_line(visit), _claim)
+
+
+async def _note_line(visit: Visit) -> Response:
+    ma_lk, text = visit.path("ma_lk"), visit.text("so_tien").replace(".", "").replace(",", ".")
+    try:
+        amount = Decimal(text) if text else None
+    except InvalidOperation:
+        raise InvalidInput("bhyt.line-state", "Số tiền không phải số.", expression="so_tien") from None
+    place = visit.text("dong").upper().replace(" ", "")
+    await bhyt.note_line(visit.repo, ma_lk, place, visit.text("state"), amount, visit.text("reason"))
+    return visit.go(f"/bhyt/ho-so/{ma_lk}#dong", "da-luu")
+
+
+@page("claim.read")
+async def download(visit: Visit) -> Response:
+    """The package as it was sent, for uploading by hand; the download is noted in the audit."""
+    row = await bhyt.claim_row(visit.repo, visit.path("ma_lk"))
+    await visit.repo.audit("EXPORT", entity=f"Claim/{row.claim}", patient=None, detail={"ma_lk": row.ma_lk})
+    data = await visit.store.blobs.get(row.sha256)
+    headers = {"Content-Disposition": f'attachment; filename="{row.ma_lk}.xml"'}
+    return Response(data, media_type="application/xml", headers=headers)
+
+
+@page("claim.send")
+async def reconcile(visit: Visit) -> Response:
+    """Our month beside the portal's list."""
+    return await attempt(visit, _reconcile(visit), _desk)
+
+
+async def _reconcile(visit: Visit) -> Response:
+    month = visit.text("thang")
+    upload = visit.form.get("tep")
+    raw = await upload.read() if isinstance(upload, UploadFile) else b""
+    try:
+        text = raw.decode("utf-8-sig") or visit.text("danh_sach")
+    except UnicodeDecodeError:
+        raise InvalidInput("bhyt.portal-list", "Tệp phải là CSV mã UTF-8.", expression="danh_sach") from None
+    report = await bhyt.reconcile(visit.repo, month, bhyt.read_portal_list(text))
+    return await _desk(visit, report=report, month=month)
+
+
+ROUTES = [
+    Route("/bhyt", desk_page, methods=["GET"]),
+    Route("/bhyt/doi-soat", reconcile, methods=["POST"]),
+    Route("/bhyt/ho-so/{ma_lk}", claim_page, methods=["GET"]),
+    Route("/bhyt/ho-so/{ma_lk}/gui", send_again, methods=["POST"]),
+    Route("/bhyt/ho-so/{ma_lk}/cho-qua", let_pass, methods=["POST"]),
+    Route("/bhyt/ho-so/{ma_lk}/dong", note_line, methods=["POST"]),
+    Route("/bhyt/ho-so/{ma_lk}/xml", download, methods=["GET"]),
+]
