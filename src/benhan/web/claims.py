@@ -141,7 +141,14 @@ async def _claim(visit: Visit, **context: Any) -> Response:
         **{
             **await rail.around(visit),
             "row": row,
-            "faults": [{**f, "address": where(row, f["place"], patient_id)} for f in row.faults],
+            "faults": [
+                {
+                    **f,
+                    "address": where(row, f["place"], patient_id),
+                    "title": bhyt.title_of(f["place"], local_date(row.left_at)),
+                }
+                for f in row.faults
+            ],
             "passable": {r.id for r in bhyt.shipped_rules() if r.may_pass},
             "lines": await bhyt.line_states(visit.repo, row.ma_lk),
             "passes": await bhyt.passes(visit.repo, row.ma_lk),

@@ -76,6 +76,7 @@ from benhan.gateways.bhyt.quarantine import Quarantined, quarantined
 from benhan.gateways.bhyt.record_facts import facts_from_record
 from benhan.gateways.bhyt.rules import GATES, Rule, shipped_rules
 from benhan.gateways.bhyt.simulator import create_simulator, register_card
+from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "set_rule_state",
     "shipped_rules",
     "submit_waiting",
+    "title_of",
     "to_fhir",
     "try_rule",
     "write_package",

@@ -203,6 +203,14 @@ def _tables_on(on: date) -> Mapping[str, Table]:
     )
 
 
+def title_of(place: str, on: date) -> str:
+    """Vietnamese title of the tag, or of the table, that a fault's place names; empty when it names none."""
+    table, tag = tables(on).get(place.split("/")[0]), place.rsplit("/", 1)[-1]
+    if table is None:
+        return ""
+    return next((f.title for f in table.fields if f.name == tag), table.title if "/" not in place else "")
+
+
 def _ordered(fields: Iterable[Field]) -> tuple[Field, ...]:
     return tuple(sorted(fields, key=lambda f: f.seq))
 
