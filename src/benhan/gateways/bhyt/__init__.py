@@ -75,6 +75,7 @@ from benhan.gateways.bhyt.portal import Account, CardAnswer, PortalClient, Recei
 from benhan.gateways.bhyt.quarantine import Quarantined, quarantined
 from benhan.gateways.bhyt.record_facts import facts_from_record
 from benhan.gateways.bhyt.rules import GATES, Rule, shipped_rules
+from benhan.gateways.bhyt.schema import schema
 from benhan.gateways.bhyt.simulator import create_simulator, register_card
 from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
@@ -135,6 +136,7 @@ __all__ = [
     "register_jobs",
     "replay",
     "save_rule",
+    "schema",
     "set_rule_state",
     "shipped_rules",
     "submit_waiting",

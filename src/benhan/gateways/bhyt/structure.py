@@ -71,6 +71,12 @@ def _systems(field: Field) -> tuple[str, ...]:
     return (f"{field.table}.{field.name}", field.name, *_ALSO.get(field.name, ()))
 
 
+def closed_list(field: Field, day: date) -> frozenset[str]:
+    """Codes outside which a value is an error; empty when the list is open, uncertain or holds several values."""
+    known, certain = listed(_systems(field), day)
+    return known if certain and field.name not in _OPEN_LISTS and field.type != "text" else frozenset()
+
+
 def structure_faults(package: Package, day: date) -> Iterator[Finding]:
     """All faults of single tags, and tags that say another thing than XML1."""
     heads = package.table("XML1")
