@@ -102,11 +102,17 @@ class _Tree:
                 yield from row.flush()
                 yield from alone
                 continue
-            cell = self.pair(item) if item.type == "group" else self.cell(item)
+            cell = self.packed(item)
             if lead:
                 cell["lead"], lead = lead, ""
             yield from row.put(cell, item.layout.print_cols)
         yield from row.flush()
+
+    def packed(self, item: Item) -> Node:
+        """A cell of a row: a pair of numbers, a narrow drawing, or a label with its value."""
+        if item.type == "drawing":
+            return self.drawing(item)
+        return self.pair(item) if item.type == "group" else self.cell(item)
 
     def skipped(self, item: Item) -> bool:
         """Rows that a filled paper leaves out when nothing is written in them."""
@@ -119,7 +125,8 @@ class _Tree:
         if item.type == "signature":
             yield self.signatures([item])
         elif item.type == "drawing":
-            yield self.drawing(item)
+            if item.layout.print_cols == 12:
+                yield self.drawing(item)
         elif item.type == "chart":
             svg = chart_svg(self.form, item, self.answers)
             yield {"k": "picture", "label": _label(item), "svg": svg, "legend": [], "height": None}
