@@ -25,12 +25,13 @@ def register(app: typer.Typer) -> None:
 def validate(
     files: list[Path] = typer.Argument(..., help="Tệp .json, .ndjson, .xml, hoặc thư mục chứa chúng."),
     json: bool = typer.Option(False, "--json", help="Mỗi tệp một OperationOutcome trên một dòng."),
+    profile: str = typer.Option(None, help="Hồ sơ mẫu phải theo (ví dụ urn:benhan:profile:nguoi-benh)."),
 ) -> None:
     """Kiểm tra tệp FHIR R4; mã thoát 0 hợp lệ, 1 có lỗi, 2 có tệp không đọc được."""
     worst = 0
     for path in _files(files):
         try:
-            found = list(_judge(path))
+            found = list(_judge(path, profile))
         except OSError as error:
             errors.print(f"{path}: không đọc được ({error.strerror}).", markup=False)
             worst = 2
@@ -51,22 +52,23 @@ def _files(given: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _judge(path: Path) -> Iterator[tuple[int | None, Issue]]:
+def _judge(path: Path, profile: str | None) -> Iterator[tuple[int | None, Issue]]:
     """(line of an NDJSON file or None, issue). Raises ``OSError``."""
     if path.suffix != ".ndjson":
-        for issue in _issues(path.read_bytes(), path.suffix):
+        for issue in _issues(path.read_bytes(), path.suffix, profile):
             yield None, issue
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                for issue in _issues(line, ".json"):
+                for issue in _issues(line, ".json", profile):
                     yield number, issue
 
 
-def _issues(raw: bytes, ending: str) -> list[Issue]:
+def _issues(raw: bytes, ending: str, profile: str | None) -> list[Issue]:
     try:
-        return fhir.judge(fhir.from_xml(raw) if ending == ".xml" else json_door.loads_object(raw))
+        resource = fhir.from_xml(raw) if ending == ".xml" else json_door.loads_object(raw)
+        return fhir.judge(resource, profile)
     except BenhanError as error:
         return list(error.issues)
 

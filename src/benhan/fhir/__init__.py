@@ -18,11 +18,15 @@ Face::
     patients_of(resource) -> frozenset[str]           all of them
     references(resource) -> list[ReferenceAt]         every Reference with its path, contained ones included
     operation_outcome(error) -> JsonObject            OperationOutcome of any BenhanError
-    judge(resource) -> list[Issue]                    all errors, or (when there are none) FHIR's warnings
+    judge(resource, profile=None) -> list[Issue]      all errors, or (when there are none) FHIR's warnings
     outcome(issues) -> JsonObject                     OperationOutcome of issues; "valid" when there are none
-    validation_outcome(resource) -> JsonObject        the answer of ``$validate``: ``outcome(judge(resource))``
+    validation_outcome(resource, profile=None)        the answer of ``$validate``: OperationOutcome of ``judge``
+    profiles() -> Mapping[str, StructureDefinition]   local profiles (with snapshot) by canonical address; validate
+                                                      holds a resource to those that its meta.profile names
     elements(resource, names) -> JsonObject           ``_elements``: the named, mandatory and modifier elements
     has_element(type, name) -> bool                   whether ``_elements`` may name it for a type
+    json_patch(resource, operations) -> JsonObject    RFC 6902, digits of numbers kept
+    fhirpath_patch(resource, parameters) -> JsonObject  FHIRPath Patch of a Parameters resource
     summary(resource, mode) -> JsonObject             ``_summary`` = true | text | data | false, tag SUBSETTED
     capability_statement(types, interactions, params, base_url, version, date, …) -> JsonObject
     date_range(text) -> (low, high) | None            half-open instants of a date, for search
@@ -37,7 +41,9 @@ from benhan.fhir.dates import date_range
 from benhan.fhir.judgement import judge, outcome, validation_outcome
 from benhan.fhir.links import patient_of, patients_of, references
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
+from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
+from benhan.fhir.profiles import profiles
 from benhan.fhir.search import extract, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator
@@ -58,8 +64,10 @@ __all__ = [
     "date_range",
     "elements",
     "extract",
+    "fhirpath_patch",
     "from_xml",
     "has_element",
+    "json_patch",
     "judge",
     "local_request",
     "number_range",
@@ -67,6 +75,7 @@ __all__ = [
     "outcome",
     "patient_of",
     "patients_of",
+    "profiles",
     "references",
     "search_params",
     "split_reference",

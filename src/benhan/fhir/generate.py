@@ -1,11 +1,11 @@
 """Compile the official definitions into what the room runs on: ``python -m benhan.fhir.generate``.
 
 In:  ``definitions/*.json.gz`` (HL7 FHIR R4 4.0.1, see ``definitions/SOURCE.md``).
-Out: ``compiled/schema.json.gz`` (JSON Schema definitions), ``compiled/model.json.gz`` (element table,
-choices, invariants, type parents, resource types, bindings that could not be enumerated),
-``compiled/layout.json.gz`` (order and flags of elements, for XML and summaries) and
-``compiled/search.json.gz`` (search parameters, patient compartment). The output is the same bytes for the
-same input; a test compares it with what is checked in.
+Out: ``compiled/schema.json.gz`` (JSON Schema definitions), ``model.json.gz`` (element table, choices, invariants,
+type parents, resource types, bindings that could not be enumerated), ``layout.json.gz`` (order and flags of elements,
+for XML and summaries), ``profiles.json.gz`` (StructureDefinitions of ``profiles.yaml``) and ``search.json.gz`` (search
+parameters, patient compartment). The output is the same bytes for the same input; a test compares it with what is
+checked in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benhan.fhir import build_search
+import yaml
+
+from benhan.fhir import build_profiles, build_search
 from benhan.fhir.build_schema import SchemaBuilder
 from benhan.fhir.expansion import Expander
 
@@ -53,6 +55,7 @@ def compile_all() -> dict[str, Json]:
     for name in abstract:
         builder.definitions.pop(name)
     builder.definitions["Resource"] = resource_schema
+    local = yaml.safe_load((HERE / "profiles.yaml").read_text(encoding="utf-8"))
     compartment = read("compartmentdefinition-patient.json.gz")
     if isinstance(compartment, list):
         compartment = compartment[0]
@@ -67,6 +70,7 @@ def compile_all() -> dict[str, Json]:
             "unbound": builder.unbound,
         },
         "layout": {"types": {kind: list(flags.items()) for kind, flags in builder.layout.items()}},
+        "profiles": {"profiles": build_profiles.build(local, {d["id"]: d for d in [*types, *resources]})},
         "search": {
             "params": build_search.build(read("search-parameters.json.gz"), names),
             "compartment": build_search.compartment(compartment),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benhan.base.errors import Issue
-from benhan.fhir import invariants
+from benhan.fhir import invariants, profiles
 from benhan.fhir.path import Scope
 from benhan.fhir.path_values import resource_node
 from benhan.fhir.statements import issue_of
@@ -18,17 +18,31 @@ from benhan.fhir.validation import faults
 JsonObject = dict[str, Any]
 
 
-def judge(resource: object) -> list[Issue]:
-    """Every fault of a resource (severity ``error``), then, when it has none, what FHIR advises (``warning``)."""
+def judge(resource: object, profile: str | None = None) -> list[Issue]:
+    """Every fault of a resource (severity ``error``), then, when it has none, what is advised (``warning``).
+
+    ``profile``: canonical address of a local profile to hold the resource to, besides those of its ``meta.profile``.
+    One that is not known is an error here (``fhir.profile-unknown``), in ``meta.profile`` a warning.
+    """
     found = faults(resource)
+    if profile is not None and not profiles.is_known(profile):
+        found = [*found, _unknown(profile, "error")]
     if found or not isinstance(resource, dict):
         return found
+    kind = resource["resourceType"]
+    if profile is not None and (broken := profiles.issues(resource, profile, kind)):
+        return list(dict.fromkeys(broken))
     node = resource_node(resource)
     inside = frozenset(str(one.get("id")) for one in resource.get("contained", ()))
-    kind = resource["resourceType"]
-    return list(
-        invariants.advice(resource, kind, kind, Scope(resource, resource, node, node, local_ids=inside))
-    )
+    scope = Scope(resource, resource, node, node, local_ids=inside)
+    strange = [_unknown(url, "warning") for url in profiles.claimed(resource) if not profiles.is_known(url)]
+    return [*strange, *invariants.advice(resource, kind, kind, scope)]
+
+
+def _unknown(url: str, severity: str) -> Issue:
+    text = "Không có hồ sơ mẫu này ở đây nên chưa kiểm tra theo nó."
+    said = f"profile not known: {url[:200]}"
+    return Issue("fhir.profile-unknown", text, "meta.profile", said, severity, "not-supported")
 
 
 def outcome(found: list[Issue]) -> JsonObject:
@@ -37,6 +51,6 @@ def outcome(found: list[Issue]) -> JsonObject:
     return {"resourceType": "OperationOutcome", "issue": [issue_of(i, "invalid") for i in found or [fine]]}
 
 
-def validation_outcome(resource: object) -> JsonObject:
+def validation_outcome(resource: object, profile: str | None = None) -> JsonObject:
     """All issues of a resource as the OperationOutcome that ``$validate`` answers with (status 200 either way)."""
-    return outcome(judge(resource))
+    return outcome(judge(resource, profile))

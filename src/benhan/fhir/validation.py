@@ -1,4 +1,5 @@
-"""``validate``: structure, nested resources, narrative, invariants, rules of safety; all faults at once."""
+"""``validate``: structure, nested resources, narrative, invariants, rules of safety, then the local profiles that
+``meta.profile`` names; all faults at once."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benhan.base.errors import InvalidInput, Issue
-from benhan.fhir import invariants, structure
+from benhan.fhir import invariants, profiles, structure
 from benhan.fhir.path import Scope
 from benhan.fhir.path_values import resource_node
 from benhan.fhir.tables import ELEMENTS, RESOURCE_TYPES
@@ -56,6 +57,9 @@ def _faults(resource: JsonObject, kind: str, where: str, root: JsonObject) -> li
     if resource is root or "contained" in resource:
         found += invariants.contained_unused(resource, where)
     found += _safety(resource, kind, where)
+    if not found and "meta" in resource:
+        for url in profiles.claimed(resource):
+            found += profiles.issues(resource, url, where)
     return found
 
 
