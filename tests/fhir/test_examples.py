@@ -17,7 +17,7 @@ from benhan.base import json_door
 from benhan.fhir import generate, invariants
 from benhan.fhir.path import Scope, compile_path, evaluate, truth
 from benhan.fhir.path_values import resource_node
-from benhan.fhir.tables import INVARIANTS, UNBOUND
+from benhan.fhir.tables import INVARIANTS, UNBOUND, load
 from benhan.fhir.validation import faults
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "fhir-r4-examples"
@@ -194,3 +194,12 @@ def test_resolve_answers_from_what_is_at_hand() -> None:
     assert kinds == ["Practitioner", "Organization"]
     assert len(evaluate("Observation.performer.where(resolve() is Practitioner)", report)) == 1
     assert resource_node(report)[0] == "Observation"
+
+
+def test_every_rule_has_its_vietnamese_sentence() -> None:
+    """No broken rule is told as a bare key; those on machine names (``xxx-0``) share one sentence."""
+    keys = {key for rules in INVARIANTS.values() for key, *_ in rules} - set(invariants.COVERED)
+    lacking = {k for k in keys if k not in load("sentences") and not re.fullmatch(r"[a-z]+-0", k)}
+    assert not lacking
+    assert all(text.endswith(".") for text in load("sentences").values())
+    assert set(load("sentences")) - keys == {"?-0"}

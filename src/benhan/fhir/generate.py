@@ -1,11 +1,12 @@
 """Compile the official definitions into what the room runs on: ``python -m benhan.fhir.generate``.
 
-In:  ``definitions/*.json.gz`` (HL7 FHIR R4 4.0.1, see ``definitions/SOURCE.md``).
-Out: ``compiled/schema.json.gz`` (JSON Schema definitions), ``model.json.gz`` (element table, choices, invariants,
-type parents, resource types, bindings that could not be enumerated), ``layout.json.gz`` (order and flags of elements,
-for XML and summaries), ``profiles.json.gz`` (StructureDefinitions of ``profiles.yaml``) and ``search.json.gz`` (search
-parameters, patient compartment). The output is the same bytes for the same input; a test compares it with what is
-checked in.
+In:  ``definitions/*.json.gz`` (HL7 FHIR R4 4.0.1, see ``definitions/SOURCE.md``), ``profiles.yaml``,
+     ``invariants_vi.yaml``.
+Out: ``compiled/*.json.gz``: ``schema`` (JSON Schema definitions), ``model`` (element table, choices, invariants,
+     type parents, resource types, bindings that could not be enumerated), ``layout`` (order and flags of elements,
+     for XML and summaries), ``profiles`` (local StructureDefinitions), ``sentences`` (of broken rules) and ``search``
+     (search parameters, patient compartment).
+The output is the same bytes for the same input; a test compares it with what is checked in.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def compile_all() -> dict[str, Json]:
     for name in abstract:
         builder.definitions.pop(name)
     builder.definitions["Resource"] = resource_schema
-    local = yaml.safe_load((HERE / "profiles.yaml").read_text(encoding="utf-8"))
+    local, sentences = (
+        yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+        for name in ("profiles.yaml", "invariants_vi.yaml")
+    )
     compartment = read("compartmentdefinition-patient.json.gz")
     if isinstance(compartment, list):
         compartment = compartment[0]
@@ -71,6 +75,7 @@ def compile_all() -> dict[str, Json]:
         },
         "layout": {"types": {kind: list(flags.items()) for kind, flags in builder.layout.items()}},
         "profiles": {"profiles": build_profiles.build(local, {d["id"]: d for d in [*types, *resources]})},
+        "sentences": sentences,
         "search": {
             "params": build_search.build(read("search-parameters.json.gz"), names),
             "compartment": build_search.compartment(compartment),

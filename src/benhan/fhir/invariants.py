@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from benhan.fhir.narrative import faults
 from benhan.fhir.path import Closure, Scope, compile_path, truth
 from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.path_values import Node, compare_dates
-from benhan.fhir.tables import CHOICE_OF, ELEMENTS, INVARIANTS, PARENTS, RESOURCE_TYPES
+from benhan.fhir.tables import CHOICE_OF, ELEMENTS, INVARIANTS, PARENTS, RESOURCE_TYPES, load
 
 JsonObject = dict[str, Any]
 
@@ -31,28 +32,6 @@ COVERED = {
 }
 SKIPPED = {
     "dom-3": "written out: a contained resource is referred to, or refers to its container",
-}
-SAID = {
-    "ref-1": "Tham chiếu nội bộ (#) trỏ đến tài nguyên không có trong phần kèm theo.",
-    "per-1": "Thời điểm bắt đầu muộn hơn thời điểm kết thúc.",
-    "qty-3": "Có mã đơn vị thì phải có hệ mã đơn vị.",
-    "dom-2": "Tài nguyên kèm theo không được chứa tài nguyên khác.",
-    "dom-3": "Tài nguyên kèm theo không được phần nào tham chiếu đến.",
-    "dom-4": "Tài nguyên kèm theo không được có phiên bản hay thời điểm cập nhật.",
-    "dom-5": "Tài nguyên kèm theo không được có nhãn bảo mật.",
-    "cpt-2": "Có giá trị liên lạc thì phải có loại (điện thoại, thư điện tử…).",
-    "att-1": "Tệp đính kèm có dữ liệu thì phải có kiểu nội dung.",
-    "pat-1": "Người liên hệ phải có ít nhất một thông tin hoặc tổ chức.",
-    "obs-6": "Đã có kết quả thì không được ghi lý do thiếu kết quả.",
-    "obs-7": "Mã xét nghiệm trùng với mã của thành phần thì kết quả không được ghi ở cả hai nơi.",
-    "con-3": "Chẩn đoán phải có trạng thái lâm sàng trừ khi đã ghi sai.",
-    "con-4": "Chẩn đoán đã khỏi thì trạng thái lâm sàng phải là inactive, remission hoặc resolved.",
-    "con-5": "Chẩn đoán ghi sai thì không có trạng thái lâm sàng.",
-}
-
-ADVISED = {
-    "dom-6": "Nên có bản tóm tắt đọc được (text.div) của tài nguyên.",
-    "con-3": "Chẩn đoán nên có trạng thái lâm sàng trừ khi đã ghi sai.",
 }
 
 
@@ -208,9 +187,7 @@ def advice(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator
         at, value, where, path = stack.pop(0)
         for key, check, human in _advised(at) + (_advised(path) if path != at else ()):
             if not check((at, value, None), scope):
-                text = ADVISED.get(key, f"Nên theo khuyến nghị {key} của FHIR.")
-                code = f"fhir.invariant.{key}"
-                yield Issue(code, text, where, f"{key}: {human}", "warning", "invariant")
+                yield replace(broken(key, where, human), severity="warning")
         if not isinstance(value, dict):
             continue
         for name, (child, many) in ELEMENTS.get(at, {}).items():
@@ -249,8 +226,13 @@ def _padding(values: list[Any], beside: list[Any], where: str) -> Iterator[Issue
 
 def broken(key: str, where: str, human: str) -> Issue:
     """The issue of one broken invariant."""
-    text = SAID.get(key, f"Không thỏa ràng buộc {key} của FHIR.")
-    return Issue(f"fhir.invariant.{key}", text, where, f"{key}: {human}", issue_type="invariant")
+    return Issue(f"fhir.invariant.{key}", sentence(key), where, f"{key}: {human}", issue_type="invariant")
+
+
+def sentence(key: str) -> str:
+    """The Vietnamese sentence of a rule (``invariants_vi.yaml``)."""
+    every = load("sentences")
+    return str(every.get(key) or every["?-0"])
 
 
 def narrative(resource: JsonObject, where: str) -> Iterator[Issue]:

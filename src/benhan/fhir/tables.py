@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def load(name: str) -> dict[str, Any]:
     """Content of ``compiled/<name>.json.gz``."""
     raw = resources.files("benhan.fhir").joinpath("compiled", f"{name}.json.gz").read_bytes()
