@@ -126,6 +126,14 @@ def test_a_resource_is_held_to_the_profile_it_names() -> None:
     assert ("error", "fhir.profile-unknown") in [(i.severity, i.code) for i in fhir.judge(PERSON, "urn:a")]
 
 
+def test_faults_of_the_base_do_not_hide_those_of_a_profile_asked_for() -> None:
+    """A wrong date and a missing name are told together; over a broken shape the profile is not asked."""
+    bad = changed(PERSON, name=None, birthDate="2026-02-30")
+    assert {i.expression for i in fhir.judge(bad, P + "nguoi-benh")} == {"Patient.name", "Patient.birthDate"}
+    broken = changed(PERSON, name="A", identifier="B")
+    assert {i.code for i in fhir.judge(broken, P + "nguoi-benh")} == {"fhir.type-wrong"}
+
+
 def _definition(*elements: Json) -> Json:
     base = {"base": {"path": "Patient.name", "min": 0, "max": "*"}, "min": 0, "max": "*"}
     rows = [{"id": "Patient", "path": "Patient", **base}, *({**base, **e} for e in elements)]

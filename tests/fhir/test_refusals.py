@@ -473,3 +473,18 @@ def test_large_and_hostile_resources_take_time_in_proportion() -> None:
         fhir.validate(resource)
     assert 50 < len(refused(_patient(name=[{"ten": "x", "family": 1}] * 3000))) <= 100
     assert time.perf_counter() - started < 5
+
+
+def test_rules_are_asked_beside_faults_of_values() -> None:
+    """An unknown element or a wrong value does not hide the broken rules, of the base or of a profile named."""
+    resource = _patient(
+        meta={"profile": ["urn:benhan:profile:nguoi-benh"]},
+        birthDate="2026-02-30",
+        ten="A",
+        contact=[{"gender": "male"}],
+        identifier=[{"period": {"start": "2026-02", "end": "2026-01"}}],
+    )
+    assert {where for _, where in refused(resource)} == {
+        "Patient.birthDate", "Patient.ten", "Patient.contact[0]", "Patient.identifier[0].period",
+        "Patient.name", "Patient.gender",
+    }  # fmt: skip

@@ -25,18 +25,33 @@ def judge(resource: object, profile: str | None = None) -> list[Issue]:
     One that is not known is an error here (``fhir.profile-unknown``), in ``meta.profile`` a warning.
     """
     found = faults(resource)
-    if profile is not None and not profiles.is_known(profile):
-        found = [*found, _unknown(profile, "error")]
-    if found or not isinstance(resource, dict):
+    if not isinstance(resource, dict) or any(issue.code in _BREAK_SHAPE for issue in found):
         return found
     kind = resource["resourceType"]
-    if profile is not None and (broken := profiles.issues(resource, profile, kind)):
-        return list(dict.fromkeys(broken))
+    if profile is not None:
+        known = profiles.is_known(profile)
+        asked = profiles.issues(resource, profile, kind) if known else [_unknown(profile, "error")]
+        found = list(dict.fromkeys([*found, *asked]))
+    if found:
+        return found
     node = resource_node(resource)
     inside = frozenset(str(one.get("id")) for one in resource.get("contained", ()))
     scope = Scope(resource, resource, node, node, local_ids=inside)
     strange = [_unknown(url, "warning") for url in profiles.claimed(resource) if not profiles.is_known(url)]
     return [*strange, *invariants.advice(resource, kind, kind, scope)]
+
+
+_BREAK_SHAPE = frozenset(
+    {
+        "fhir.type-unknown",
+        "fhir.type-wrong",
+        "fhir.choice-many",
+        "fhir.null-alone",
+        "fhir.empty",
+        "fhir.too-many",
+    }
+)
+"""Faults after which a profile cannot be asked."""
 
 
 def _unknown(url: str, severity: str) -> Issue:

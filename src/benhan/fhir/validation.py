@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,18 +47,35 @@ def faults(resource: object) -> list[Issue]:
 def _faults(resource: JsonObject, kind: str, where: str, root: JsonObject) -> list[Issue]:
     found = structure.issues(kind, resource, where)
     inner = list(_nested(resource, kind, where, root))
-    if found or inner:
-        return found + inner
+    if not found and not inner:
+        return _rules(resource, kind, where, root)
+    if all(issue.code in _LEAVES_SHAPE for issue in (*found, *inner)):
+        with suppress(
+            *_FALLS
+        ):  # a rule may fall over a value that is wrong already; the resource is refused anyway
+            said = {(issue.code, issue.expression) for issue in (*found, *inner)}
+            more = _rules(resource, kind, where, root)
+            found = [*found, *(i for i in more if (i.code, i.expression) not in said)]
+    return found + inner
+
+
+_LEAVES_SHAPE = frozenset({"fhir.element-unknown", "fhir.value-wrong", "fhir.code-unknown"})
+"""Faults after which the rules can still be asked, so that all faults are told at once."""
+_FALLS = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
+
+
+def _rules(resource: JsonObject, kind: str, where: str, root: JsonObject) -> list[Issue]:
+    """Broken rules of a resource whose elements have the right shape."""
     inside = root.get("contained")
     inside = inside if isinstance(inside, list) else []
     local = frozenset(str(one.get("id")) for one in inside if isinstance(one, dict))
     scope = Scope(resource, root, resource_node(resource), resource_node(resource), local_ids=local)
-    found += invariants.narrative(resource, where)
+    found = list(invariants.narrative(resource, where))
     found += invariants.walk(resource, kind, where, scope)
     if resource is root or "contained" in resource:
         found += invariants.contained_unused(resource, where)
     found += _safety(resource, kind, where)
-    if not found and "meta" in resource:
+    if "meta" in resource:
         for url in profiles.claimed(resource):
             found += profiles.issues(resource, url, where)
     return found
