@@ -11,7 +11,7 @@ from typing import Any
 from benhan.base.clock import VIETNAM
 from benhan.forms import drawing
 from benhan.forms.model import Answers, Condition, Form, Item
-from benhan.forms.vocabulary import FACTS
+from benhan.forms.vocabulary import CODE_LISTS, FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Default:
 @dataclass(frozen=True, slots=True)
 class Extraction:
     """One answer that becomes (part of) a clinical resource. ``row`` is the table row or repetition, from
-    0.
+    0; ``code_system`` is the system of a coded answer's code.
     """
 
     link_id: str
@@ -39,6 +39,7 @@ class Extraction:
     ucum: str | None
     type: str
     row: int = 0
+    code_system: str | None = None
 
 
 def empty(value: Any) -> bool:
@@ -211,4 +212,5 @@ def _extract(item: Item, value: Any, row: int) -> Iterator[Extraction]:
             item.ucum,
             item.type,
             row + n,
+            CODE_LISTS[item.code_list].system if item.code_list else None,
         )

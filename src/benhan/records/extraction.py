@@ -68,7 +68,7 @@ def _condition(item: Extraction, common: JsonObject, response: JsonObject) -> Js
     value = item.value if isinstance(item.value, dict) else {"text": str(item.value)}
     code: JsonObject = {}
     if value.get("code"):
-        code["coding"] = [coding(systems.ICD10, value["code"], value.get("text"))]
+        code["coding"] = [coding(item.code_system or systems.ICD10, value["code"], value.get("text"))]
     if value.get("text"):
         code["text"] = value["text"]
     if not code:
@@ -123,7 +123,7 @@ def _observation(item: Extraction, common: JsonObject, response: JsonObject) -> 
 def _allergies(form: Form, given: Mapping[str, Any], response: JsonObject) -> dict[str, JsonObject]:
     made: dict[str, JsonObject] = {}
     for rule in _rules()["allergies"]:
-        if rule["form"] != form.code:
+        if rule.get("form", form.code) != form.code:
             continue
         for row in given.get(rule["table"], []):
             if str(row.get(rule["key"])) == rule["value"] and row.get(rule["tick"]) is True:
