@@ -79,7 +79,10 @@ def make_row(table: str, line: int, values: Mapping[str, str]) -> Row:
     known = tables()[table].names()
     ordered = {name: values.get(name, "") for name in known}
     ordered.update({name: text for name, text in values.items() if name not in ordered})
-    return Row(table, line, {name: _CONTROL.sub("", text) for name, text in ordered.items()})
+    for name, text in ordered.items():
+        if _CONTROL.search(text):
+            ordered[name] = _CONTROL.sub("", text)
+    return Row(table, line, ordered)
 
 
 def write_table(name: str, rows: tuple[Row, ...]) -> bytes:
@@ -271,19 +274,29 @@ def _read_table(root: etree._Element, table: Table, notes: list[Leniency]) -> tu
 
 def _read_row(item: etree._Element, table: Table, line: int, notes: list[Leniency]) -> Row:
     place = f"{table.name}/dòng {line}"
+    known = table.name_set
     values: dict[str, str] = {}
-    for child in _children(item):
-        name = _tag(child, place, notes)
+    for child in item:
+        tag = child.tag
+        if not isinstance(tag, str):
+            continue
+        name = tag if tag in known else _tag(child, place, notes)
         if name in values:
             raise refused(f"{place}/{name}", "thẻ có hai lần")
-        if _children(child):
-            raise refused(f"{place}/{name}", "thẻ phải là chữ, không chứa thẻ khác")
-        text = "".join(str(part) for part in child.itertext(etree.Element))
+        text = (child.text or "") if len(child) == 0 else _mixed(child, f"{place}/{name}")
         if _CONTROL.search(text):
             notes.append(Leniency("character", f"{place}/{name}", "Bỏ ký tự điều khiển hoặc đảo chiều chữ."))
         values[name] = "" if text.isspace() else text
-    _note_shape(table, place, values, notes)
+    if tuple(values) != table.names():
+        _note_shape(table, place, values, notes)
     return make_row(table.name, line, values)
+
+
+def _mixed(element: etree._Element, place: str) -> str:
+    """Text around comments and processing instructions; elements inside are refused."""
+    if _children(element):
+        raise refused(place, "thẻ phải là chữ, không chứa thẻ khác")
+    return "".join(str(part) for part in element.itertext(etree.Element))
 
 
 def _note_shape(table: Table, place: str, values: Mapping[str, str], notes: list[Leniency]) -> None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 from benhan.gateways.bhyt.package import Package, Row
 from benhan.gateways.bhyt.rules.finding import Finding
-from benhan.gateways.bhyt.tables import Field, listed, tables
+from benhan.gateways.bhyt.tables import Field, generation, listed, tables
 from benhan.gateways.bhyt.values import moment
 
 Kind = Literal["required", "type", "length", "code", "repeat"]
@@ -41,7 +41,6 @@ class FieldRule:
     limit: int | None = None
 
 
-@cache
 def field_rules(day: date) -> tuple[FieldRule, ...]:
     """Every structure rule in force on a day."""
     return tuple(
@@ -88,38 +87,68 @@ def structure_faults(package: Package, day: date) -> Iterator[Finding]:
                 yield from _repeats(row, heads[0], day)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A field with everything its check needs on a day."""
+
+    field: Field
+    name: str
+    required: bool
+    limit: int
+    typed: bool
+    several: bool
+    known: frozenset[str]
+    sure_list: bool
+
+
+@lru_cache(maxsize=512)
+def _plans(table: str, day: date, generation: int) -> tuple[_Plan, ...]:
+    made = []
+    for field in tables(day)[table].fields:
+        known, certain = listed(_systems(field), day)
+        limit = field.max_length if field.max_length is not None else 1 << 62
+        sure = certain and field.name not in _OPEN_LISTS
+        made.append(
+            _Plan(
+                field,
+                field.name,
+                field.required == "always",
+                limit,
+                field.type != "text",
+                field.type == "text",
+                known,
+                sure,
+            )
+        )
+    return tuple(made)
+
+
 def _fields(row: Row, day: date) -> Iterator[Finding]:
-    for field in tables(day)[row.table].fields:
-        text = row.get(field.name)
-        place = f"{row.place}/{field.name}"
-        name = f"{field.table}.{field.name}"
+    values = row.values
+    for plan in _plans(row.table, day, generation()):
+        text = values.get(plan.name, "")
         if not text:
-            if field.required == "always":
-                told = f"thiếu {field.title.lower()}"
-                yield Finding("error", "bhyt.required", place, told, f"{name}.required")
+            if plan.required:
+                told = f"thiếu {plan.field.title.lower()}"
+                yield _finding(row, plan, "required", told, sure=True)
             continue
-        fault = _type_fault(field, text)
-        if fault:
-            yield Finding("error", "bhyt.type", place, fault, f"{name}.type")
-        if field.max_length is not None and len(text) > field.max_length:
-            told = f"dài {len(text)} ký tự, tối đa {field.max_length}"
-            severity: Literal["error", "warning"] = "error" if field.certain else "warning"
-            yield Finding(severity, "bhyt.length", place, told, f"{name}.length")
-        yield from _listed(field, text, place, day)
+        if plan.typed:
+            fault = _type_fault(plan.field, text)
+            if fault:
+                yield _finding(row, plan, "type", fault, sure=True)
+        if len(text) > plan.limit:
+            told = f"dài {len(text)} ký tự, tối đa {plan.limit}"
+            yield _finding(row, plan, "length", told, sure=plan.field.certain)
+        if plan.known and text not in plan.known:
+            for part in text.split(";") if plan.several else [text]:
+                if part and part not in plan.known:
+                    told = f"mã “{part}” không có trong danh mục"
+                    yield _finding(row, plan, "code", told, sure=plan.sure_list)
 
 
-def _listed(field: Field, text: str, place: str, day: date) -> Iterator[Finding]:
-    """A code outside its list: an error where most of the list is certain, else a warning."""
-    known, certain = listed(_systems(field), day)
-    if not known:
-        return
-    severity: Literal["error", "warning"] = (
-        "error" if certain and field.name not in _OPEN_LISTS else "warning"
-    )
-    for part in text.split(";") if field.type == "text" else [text]:
-        if part and part not in known:
-            told = f"mã “{part}” không có trong danh mục"
-            yield Finding(severity, "bhyt.code", place, told, f"{field.table}.{field.name}.code")
+def _finding(row: Row, plan: _Plan, kind: Kind, text: str, *, sure: bool) -> Finding:
+    rule = f"{row.table}.{plan.name}.{kind}"
+    return Finding("error" if sure else "warning", f"bhyt.{kind}", f"{row.place}/{plan.name}", text, rule)
 
 
 def _type_fault(field: Field, text: str) -> str:
@@ -159,10 +188,15 @@ def _link(package: Package, row: Row) -> Iterator[Finding]:
         yield Finding("warning", "bhyt.identity", f"{row.place}/SO_CCCD", text, "SO_CCCD")
 
 
+@lru_cache(maxsize=512)
+def _repeating(table: str, day: date, generation: int) -> tuple[Field, ...]:
+    return tuple(f for f in tables(day)[table].fields if _REPEATS_XML1 in f.note)
+
+
 def _repeats(row: Row, head: Row, day: date) -> Iterator[Finding]:
     """Tags that repeat XML1 say the same."""
-    for field in tables(day)[row.table].fields:
-        if _REPEATS_XML1 not in field.note or field.name not in head.values:
+    for field in _repeating(row.table, day, generation()):
+        if field.name not in head.values:
             continue
         text = row.get(field.name)
         if text and text != head.get(field.name):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -26,6 +26,7 @@ _GATEWAY_LIMITS = {"LY_DO_VNT": 4000, "DU_PHONG": 4000, "MA_LK": 100}
 _FIELDS, _CODES, _FILES = "fields.csv", "codes.csv", "files.csv"
 _KEYS = {_FIELDS: ("table", "seq"), _CODES: ("code_system", "code")}
 _local: dict[str, Path | None] = {"folder": None}
+_generation = [0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,16 @@ class Table:
     title: str
     repeating: bool
     fields: tuple[Field, ...]
+    _names: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    name_set: frozenset[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", tuple(f.name for f in self.fields))
+        object.__setattr__(self, "name_set", frozenset(self._names))
 
     def names(self) -> tuple[str, ...]:
         """Tag names in the order of the decision."""
-        return tuple(f.name for f in self.fields)
+        return self._names
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,13 @@ def local_folder() -> Path | None:
     return _local["folder"]
 
 
+def generation() -> int:
+    """Number that changes when the tables do: part of the key of whatever is kept about them."""
+    return _generation[0]
+
+
 def _forget() -> None:
+    _generation[0] += 1
     for cached in (_rows, _breaks, _epoch, _tables_on, _codes_on, listed):
         cached.cache_clear()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from benhan.gateways.bhyt.money import ZERO
 from benhan.gateways.bhyt.package import Row
 
 
+@lru_cache(maxsize=65536)
 def moment(text: str) -> datetime | None:
     """``yyyymmddHHMM`` or ``yyyymmdd`` as a local wall-clock time without zone; None when it is none."""
     if len(text) not in (8, 12) or not text.isascii() or not text.isdigit():

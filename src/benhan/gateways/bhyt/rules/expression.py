@@ -5,7 +5,7 @@ table (``any(l.MA_NHOM == '10' for l in XML3)``). A tag's value: text (``''`` wh
 (None when empty or unreadable). Everything else that may be named is in :data:`FUNCTIONS`. There are no attributes but
 tags, no subscripts, no assignment, no import, no call of anything else: an expression cannot reach the program.
 
-An expression that meets an empty value in a comparison or sum has no answer (:data:`UNKNOWN`): structure rules say what
+An expression that meets an empty value in a comparison or sum has no answer (:data:`UNANSWERED`): structure rules say what
 is missing, and one fault is not told twice.
 """
 
@@ -26,7 +26,8 @@ from benhan.gateways.bhyt.values import moment
 _TAG = re.compile(r"[A-Z][A-Z0-9_]*")
 _TABLE = re.compile(r"XML(\d|1[0-5])")
 _LONGEST = 2000
-UNKNOWN: Final = object()
+#: what a program raises when it meets an empty value: it has no answer
+UNANSWERED: Final = (TypeError, ArithmeticError, AttributeError, ValueError)
 Program = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], Any]
 
 _GRAMMAR = (
@@ -37,11 +38,11 @@ _GRAMMAR = (
 
 
 def _filled(value: Any) -> bool:
-    return value not in (None, "")
+    return value is not None and (type(value) is not str or value != "")
 
 
 def _empty(value: Any) -> bool:
-    return value in (None, "")
+    return value is None or (type(value) is str and not value)
 
 
 def _parts(value: str) -> tuple[str, ...]:
@@ -80,7 +81,9 @@ def _total(values: Iterable[Any]) -> Decimal:
 
 def _number(value: Any) -> Decimal:
     """A number, 0 when empty."""
-    return Decimal(0) if value in (None, "") else Decimal(value)
+    if type(value) is Decimal:  # the usual case; comparing a Decimal with a text is slow
+        return value
+    return Decimal(value) if value else Decimal(0)
 
 
 @lru_cache(maxsize=512)
@@ -204,13 +207,3 @@ def translate(text: str) -> tuple[Program, frozenset[str]]:
     whole = ast.fix_missing_locations(ast.Expression(ast.Lambda(empty, body)))
     program = eval(compile(whole, "<rule>", "eval"), {"__builtins__": {}, **FUNCTIONS})  # noqa: S307 - closed grammar
     return program, frozenset(rewrite.tags)
-
-
-def evaluate(
-    program: Program, line: Mapping[str, Any], head: Mapping[str, Any], case: Mapping[str, Any]
-) -> Any:
-    """Its value, or :data:`UNKNOWN` when it meets an empty value."""
-    try:
-        return program(line, head, case)
-    except (TypeError, ArithmeticError, AttributeError, OverflowError, ValueError):
-        return UNKNOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -14,38 +14,29 @@ from benhan.gateways.bhyt.money import split
 from benhan.gateways.bhyt.package import Package, Row
 from benhan.gateways.bhyt.rules.icd import icd
 from benhan.gateways.bhyt.rules.settings import setting
-from benhan.gateways.bhyt.tables import listed, tables
+from benhan.gateways.bhyt.tables import generation, listed, tables
 from benhan.gateways.bhyt.values import moment
 
 #: date tags that hold one value for each card: read as text
 _SEVERAL = frozenset({("XML1", "GT_THE_TU"), ("XML1", "GT_THE_DEN"), ("XML1", "NGAY_TAI_KHAM")})
 
 
-class Line(Mapping[str, Any]):
-    """One line; each tag is read into its type once."""
+class Line(dict[str, Any]):
+    """One line; each tag is read into its type once, at first need."""
+
+    __slots__ = ("row", "types")
 
     def __init__(self, row: Row, types: Mapping[str, str]) -> None:
+        super().__init__()
         self.row = row
-        self._types = types
-        self._values: dict[str, Any] = {}
+        self.types = types
 
-    def __getitem__(self, name: str) -> Any:
-        values = self._values
-        if name not in values:
-            values[name] = _typed(self.row.get(name), self._types.get(name, "text"))
-        return values[name]
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = _typed(self.row.get(name), self.types.get(name, "text"))
+        return value
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.row.values)
-
-    def __len__(self) -> int:
-        return len(self.row.values)
-
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 def _typed(text: str, kind: str) -> Any:
@@ -60,40 +51,34 @@ def _typed(text: str, kind: str) -> Any:
     return text
 
 
-class Case(Mapping[str, Any]):
+class Case(dict[str, Any]):
     """A package on a day: ``case['XML3']`` its lines, ``case['listed']`` a question to the code lists."""
 
     def __init__(self, package: Package, on: date) -> None:
+        super().__init__()
         self.package = package
         self.on = on
-        known = tables(on)
-        types = {name: _types(name, on) for name in known}
-        self.lines = {name: tuple(Line(row, types[name]) for row in package.table(name)) for name in known}
+        self.lines = {
+            name: tuple(Line(row, _types(name, on, generation())) for row in package.table(name))
+            for name in tables(on)
+        }
         self.head: Mapping[str, Any] = self.lines["XML1"][0] if self.lines["XML1"] else _Nothing()
         self.line: Line | None = None
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[str, ...]]] = {}
         self._periods = _periods(self.head)
-        self._asked: dict[str, Any] = {
-            "listed": self._listed,
-            "setting": lambda name: setting(str(name), on),
-            "covered": self._covered,
-            "times": self._times,
-            "package_facility": lambda: package.facility,
-            "icd_known": lambda code: icd().known(code),
-            "icd_main": lambda code: icd().main(code),
-            "icd_sex": lambda code: icd().sex(code),
-            "icd_age": lambda code, days: icd().fits_age(code, days),
-            "share": _share,
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        return self.lines[name] if name in self.lines else self._asked[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((*self.lines, *self._asked))
-
-    def __len__(self) -> int:
-        return len(self.lines) + len(self._asked)
+        self.update(self.lines)
+        self.update(
+            listed=self._listed,
+            setting=lambda name: setting(str(name), on),
+            covered=self._covered,
+            times=self._times,
+            package_facility=lambda: package.facility,
+            icd_known=lambda code: icd().known(code),
+            icd_main=lambda code: icd().main(code),
+            icd_sex=lambda code: icd().sex(code),
+            icd_age=lambda code, days: icd().fits_age(code, days),
+            share=_share,
+        )
 
     def _listed(self, code: str, *systems: str) -> bool:
         """Whether a code stands in one of the lists on that day; an empty list says nothing."""
@@ -118,7 +103,7 @@ class Case(Mapping[str, Any]):
 
 
 @lru_cache(maxsize=256)
-def _types(name: str, on: date) -> Mapping[str, str]:
+def _types(name: str, on: date, generation: int) -> Mapping[str, str]:
     return {f.name: "text" if _is_text(name, f.name, on) else f.type for f in tables(on)[name].fields}
 
 
@@ -149,14 +134,8 @@ def _share(bv: Decimal, bh: Decimal, percent: Decimal, other: Decimal | None, wh
     return {"T_BNTT": due.bntt, "T_BNCCT": due.bncct, "T_BHTT": due.bhtt}[which]
 
 
-class _Nothing(Mapping[str, Any]):
+class _Nothing(dict[str, Any]):
     """The head of a package without XML1: every tag is empty."""
 
-    def __getitem__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> Any:
         return None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
