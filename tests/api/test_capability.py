@@ -11,6 +11,7 @@ from benhan.store import Actor, Ctx, Store, SystemPolicy
 
 from .conftest import Client
 
+PATCH = {"Content-Type": "application/json-patch+json"}
 BODIES = {
     "Patient": {"resourceType": "Patient", "name": [{"text": "A"}]},
     "Observation": {"resourceType": "Observation", "status": "final", "code": {"text": "x"}},
@@ -63,7 +64,7 @@ async def test_each_listed_interaction_works_and_no_other(store: Store, tenant: 
                 "read": (await http.get(address)).status_code == 200,
                 "vread": (await http.get(f"{address}/_history/1")).status_code == 200,
                 "update": (await http.put(address, json=changed)).status_code == 200,
-                "patch": (await http.patch(address, json=[])).status_code < 400,
+                "patch": (await http.patch(address, json=[], headers=PATCH)).status_code == 200,
                 "history-instance": (await http.get(f"{address}/_history")).status_code == 200,
                 "history-type": (await http.get(f"{base}/{kind}/_history")).status_code == 200,
                 "search-type": (await http.get(f"{base}/{kind}")).status_code == 200,
@@ -72,7 +73,13 @@ async def test_each_listed_interaction_works_and_no_other(store: Store, tenant: 
             assert {name for name, does in works.items() if does} == listed, kind
             assert by_type[kind]["conditionalCreate"]
             assert by_type[kind]["conditionalUpdate"]
-            assert (await http.delete(f"{base}/{kind}?_id=x")).status_code == 405
+            assert by_type[kind]["conditionalDelete"] == "single"
+            assert (await http.delete(f"{base}/{kind}?_id=x")).status_code == 204
+            assert by_type[kind]["conditionalRead"] == "full-support"
+            last = await http.get(f"{address}/_history/1")
+            for name, header in (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")):
+                again = await http.get(f"{address}/_history/1", headers={header: last.headers[name]})
+                assert again.status_code == 304, header
         listed = {i["code"] for i in rest["interaction"]}
         works = {
             "transaction": await _bundle(http, base, "transaction"),

@@ -23,12 +23,25 @@ PATIENT_RIGHTS = {
     "giam_dinh_bhxh": "rs", "cntt": "", "so_y_te": "", "nguoi_benh": "rs",
 }  # fmt: skip
 
-#: route, method → (address, letter needed or "open", status when allowed)
+#: route, method → (address, letter needed, "open", "in" (whoever has signed in), "any" (whoever may read
+#: anything) or "composition", status when allowed)
 ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/metadata", "GET"): ("metadata", "open", 200),
     ("/{facility}/.well-known/smart-configuration", "GET"): (".well-known/smart-configuration", "open", 200),
     ("/{facility}", "POST"): ("", "c", 200),
     ("/{facility}/", "POST"): ("/", "c", 200),
+    ("/{facility}/_history", "GET"): ("_history", "any", 200),
+    ("/{facility}/{type}/$validate", "POST"): ("Patient/$validate", "in", 200),
+    ("/{facility}/{type}/{id}/$validate", "GET"): ("Patient/p1/$validate", "r", 200),
+    ("/{facility}/Patient/{id}/$everything", "GET"): ("Patient/p1/$everything", "r", 200),
+    ("/{facility}/Composition/{id}/$document", "GET"): ("Composition/c1/$document", "composition", 200),
+    ("/{facility}/{type}/{id}/$meta", "GET"): ("Patient/p1/$meta", "r", 200),
+    ("/{facility}/{type}/{id}/$meta-add", "POST"): ("Patient/p1/$meta-add", "u", 200),
+    ("/{facility}/{type}/{id}/$meta-delete", "POST"): ("Patient/p1/$meta-delete", "u", 200),
+    ("/{facility}/{type}/_history", "GET"): ("Patient/_history", "r", 200),
+    ("/{facility}/{type}", "PATCH"): ("Patient?identifier=urn:x|1", "u", 200),
+    ("/{facility}/{type}", "DELETE"): ("Patient?identifier=urn:x|2", "d", 204),
+    ("/{facility}/{type}/{id}", "PATCH"): ("Patient/p1", "u", 200),
     ("/{facility}/{type}", "GET"): ("Patient", "s", 200),
     ("/{facility}/{type}", "POST"): ("Patient", "c", 201),
     ("/{facility}/{type}", "PUT"): ("Patient?identifier=urn:x|1", "u", 200),
@@ -38,6 +51,18 @@ ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/{type}/{id}", "DELETE"): ("Patient/p1", "d", 204),
     ("/{facility}/{type}/{id}/_history", "GET"): ("Patient/p1/_history", "r", 200),
     ("/{facility}/{type}/{id}/_history/{vid}", "GET"): ("Patient/p1/_history/1", "r", 200),
+}
+#: Roles that may not read papers.
+NO_PAPERS = frozenset({"thu_ngan", "cntt", "so_y_te"})
+COMPOSITION = {
+    "resourceType": "Composition",
+    "id": "c1",
+    "status": "final",
+    "type": {"text": "Giấy ra viện"},
+    "subject": {"reference": "Patient/p1"},
+    "date": "2026-11-20",
+    "author": [{"display": "Bác sĩ thử nghiệm"}],
+    "title": "Giấy ra viện",
 }
 PATIENT = {
     "resourceType": "Patient",
@@ -60,8 +85,15 @@ def test_table_lists_every_route(store: Store) -> None:
     assert set(PATIENT_RIGHTS) == {r.code for r in roles()}
 
 
-def body_of(route: str, method: str) -> dict | None:
+def body_of(route: str, method: str) -> dict | list | None:
     """A body that the route would accept."""
+    if method == "PATCH":
+        return []
+    if "$meta-" in route:
+        tag = {"system": "urn:x", "code": "thu"}
+        return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [tag]}}]}
+    if "$validate" in route:
+        return {"resourceType": "Patient"} if method == "POST" else None
     if method == "PUT" or (method == "POST" and route == "/{facility}/{type}"):
         if method == "POST":
             return {"resourceType": "Patient", "name": [{"text": "Người mới"}]}
@@ -81,15 +113,17 @@ async def ask(client: object, facility: str, key: tuple[str, str]) -> int:
     if "_search" in route:
         answer = await client.request(method, address, data={"name": "x"})
     else:
-        answer = await client.request(method, address, json=body_of(route, method))
+        headers = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
+        answer = await client.request(method, address, json=body_of(route, method), headers=headers)
     if answer.status_code >= 400:
         assert answer.json()["resourceType"] == "OperationOutcome", (key, answer.text)
     return int(answer.status_code)
 
 
 async def prepare(store: Store, tenant: UUID) -> None:
-    """One person to be read."""
+    """One person and one paper to be read."""
     await admin_repo(store, tenant).update(PATIENT)
+    await admin_repo(store, tenant).update(COMPOSITION)
 
 
 @pytest.mark.parametrize("role", sorted(PATIENT_RIGHTS))
@@ -103,7 +137,9 @@ async def test_role_at_own_and_other_facility(
     client = await enter(tenant, role, **more)
     own, other = await code_of(store, tenant), await code_of(store, other_tenant)
     for key, (_, letter, done) in ROUTES.items():
-        allowed = letter == "open" or letter in PATIENT_RIGHTS[role]
+        allowed = letter in ("open", "in", "any") or letter in PATIENT_RIGHTS[role]
+        if letter == "composition":
+            allowed = role not in NO_PAPERS
         if key == ("/{facility}/{type}", "PUT") and "s" not in PATIENT_RIGHTS[role]:
             allowed = False
         got = await ask(client, own, key)

@@ -66,14 +66,14 @@ async def test_fhir_door_over_granian(tmp_path: Path) -> None:
             for method, path in (
                 ("GET", "/fhir/A/Patient"),
                 ("GET", "/fhir/A/metadata"),
-                ("PATCH", "/fhir/A/Patient/1"),
+                ("PUT", "/fhir/A/metadata/x/y"),
             ):
                 answer = await http.request(method, path)
                 statuses[path] = answer.status_code
                 assert answer.headers["content-type"].startswith("application/fhir+json")
                 assert answer.json()["id"] == answer.headers["x-correlation-id"]
                 assert answer.headers["x-content-type-options"] == "nosniff"
-            assert statuses == {"/fhir/A/Patient": 401, "/fhir/A/metadata": 404, "/fhir/A/Patient/1": 405}
+            assert statuses == {"/fhir/A/Patient": 401, "/fhir/A/metadata": 404, "/fhir/A/metadata/x/y": 404}
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /fhir/A/Patient HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n{")
         await writer.drain()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from benhan.api import asking
 from benhan.api.asking import Preference
-from benhan.api.guard import FHIR_JSON
+from benhan.api.guard import FHIR_JSON, FHIR_XML
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import NotFound
 from benhan.base.json_door import JsonObject, dumps
+from benhan.fhir import elements, summary, to_xml
 from benhan.store import Stored
 
 #: Media types of Binary content that a browser may be told; all else leaves as bytes of no type.
@@ -40,16 +42,51 @@ def version_headers(stored: Stored) -> dict[str, str]:
     return {"ETag": stored.etag, "Last-Modified": http_date(stored.at)}
 
 
+def resource_response(
+    request: Request, resource: JsonObject, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A resource in the form that is wanted, whole."""
+    wanted = asking.wanted(request)
+    if wanted.format == "xml":
+        return Response(to_xml(resource), status, headers, media_type=FHIR_XML)
+    return Response(dumps(resource, pretty=wanted.pretty), status, headers, media_type=FHIR_JSON)
+
+
+def part_of(request: Request, resource: JsonObject) -> JsonObject:
+    """What ``_elements`` or ``_summary`` leaves of a resource."""
+    wanted = asking.wanted(request)
+    if wanted.elements:
+        return elements(resource, wanted.elements)
+    return summary(resource, wanted.summary)
+
+
 def stored_response(request: Request, stored: Stored) -> Response:
     """One version as it is kept; 304 when the caller has it already."""
     headers = version_headers(stored)
-    known = [t.strip() for t in request.headers.get("if-none-match", "").split(",")]
-    if stored.etag in known or "*" in known:
+    if _known(request, stored):
         return Response(status_code=304, headers=headers)
-    return Response(dumps(stored.data), headers=headers, media_type=FHIR_JSON)
+    return resource_response(request, part_of(request, stored.data), 200, headers)
 
 
-def written_response(stored: Stored, status: int, base: str, prefer: Preference) -> Response:
+def _known(request: Request, stored: Stored) -> bool:
+    """``If-None-Match``, else ``If-Modified-Since`` (RFC 9110 13.1.3): the caller's copy is this version."""
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        listed = [t.strip() for t in tags.split(",")]
+        return stored.etag in listed or "*" in listed
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        at = parsedate_to_datetime(since)
+    except (ValueError, TypeError, OverflowError):
+        return False  # RFC 9110: what is no date is ignored
+    return stored.at.replace(microsecond=0) <= (at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
+def written_response(
+    request: Request, stored: Stored, status: int, base: str, prefer: Preference
+) -> Response:
     """Answer to a write: by ``Prefer`` the resource, nothing, or an OperationOutcome."""
     headers = version_headers(stored)
     headers["Location"] = f"{base}/{stored.type}/{stored.id}/_history/{stored.version}"
@@ -60,21 +97,22 @@ def written_response(stored: Stored, status: int, base: str, prefer: Preference)
             "resourceType": "OperationOutcome",
             "issue": [{"severity": "information", "code": "informational", "details": {"text": "Đã ghi."}}],
         }
-        return Response(dumps(done), status, headers, media_type=FHIR_JSON)
-    return Response(dumps(stored.data), status, headers, media_type=FHIR_JSON)
+        return resource_response(request, done, status, headers)
+    return resource_response(request, stored.data, status, headers)
 
 
-def search_entry(stored: Stored, base: str, mode: str) -> JsonObject:
+def search_entry(request: Request, stored: Stored, base: str, mode: str) -> JsonObject:
     """Entry of a searchset; ``mode`` match or include."""
-    return {"fullUrl": f"{base}/{stored.reference}", "resource": stored.data, "search": {"mode": mode}}
+    part = part_of(request, stored.data)
+    return {"fullUrl": f"{base}/{stored.reference}", "resource": part, "search": {"mode": mode}}
 
 
-def history_entry(stored: Stored, base: str) -> JsonObject:
+def history_entry(request: Request, stored: Stored, base: str) -> JsonObject:
     """Entry of one version, a deletion included."""
     first = stored.version == 1
     out: JsonObject = {"fullUrl": f"{base}/{stored.reference}"}
     if not stored.deleted:
-        out["resource"] = stored.data
+        out["resource"] = part_of(request, stored.data)
     method = "DELETE" if stored.deleted else "POST" if first else "PUT"
     out["request"] = {"method": method, "url": stored.type if first else stored.reference}
     out["response"] = {
@@ -86,7 +124,11 @@ def history_entry(stored: Stored, base: str) -> JsonObject:
 
 
 def bundle_response(
-    kind: str, entries: Sequence[JsonObject], links: Sequence[tuple[str, str]], total: int | None
+    request: Request,
+    kind: str,
+    entries: Sequence[JsonObject],
+    links: Sequence[tuple[str, str]],
+    total: int | None = None,
 ) -> Response:
     """A Bundle; decimals keep their digits through the JSON door."""
     bundle: JsonObject = {"resourceType": "Bundle", "type": kind}
@@ -95,7 +137,7 @@ def bundle_response(
     bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
     if entries:  # FHIR knows no empty array
         bundle["entry"] = list(entries)
-    return Response(dumps(bundle), media_type=FHIR_JSON)
+    return resource_response(request, bundle)
 
 
 def link(base: str, path: str, params: Sequence[tuple[str, str]]) -> str:
@@ -106,7 +148,8 @@ def link(base: str, path: str, params: Sequence[tuple[str, str]]) -> str:
 def wants_content(request: Request) -> bool:
     """True when ``Accept`` names no FHIR or any type: the Binary's own content is wanted."""
     accept = request.headers.get("accept", "*/*").lower()
-    return "json" not in accept and "*/*" not in accept and "_format" not in request.query_params
+    fhir = "json" in accept or "fhir+xml" in accept or "*/*" in accept
+    return not fhir and "_format" not in request.query_params
 
 
 def binary_content(stored: Stored) -> Response:

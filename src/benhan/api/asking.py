@@ -1,9 +1,10 @@
-"""Reading a request: media types, ids, ``If-Match``, ``Prefer``, search parameters, and the JSON body."""
+"""Reading a request: media types, ids, ``If-Match``, ``Prefer``, search parameters, and the body (JSON or XML)."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qsl
 
@@ -11,8 +12,8 @@ from starlette.requests import Request
 
 from benhan.api.guard import NotAcceptable, UnsupportedBody
 from benhan.base.errors import InvalidInput, NotFound
-from benhan.base.json_door import JsonObject, loads
-from benhan.fhir import RESOURCE_TYPES
+from benhan.base.json_door import JsonObject, JsonValue, loads
+from benhan.fhir import RESOURCE_TYPES, date_range, from_xml
 
 #: Types that only travel, or that would make this node call out (Subscription): not served as resources.
 NOT_SERVED = frozenset(
@@ -20,13 +21,22 @@ NOT_SERVED = frozenset(
 )
 SERVED = RESOURCE_TYPES - NOT_SERVED
 
+Format = Literal["json", "xml"]
 JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
 FORM_TYPE = "application/x-www-form-urlencoded"
-_FORMATS = JSON_TYPES | {"json"}
+XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "text/xml"})
+PATCH_TYPE = "application/json-patch+json"
+_FORMATS: dict[str, Format] = {
+    **dict.fromkeys(JSON_TYPES | {"json"}, "json"),
+    **dict.fromkeys(XML_TYPES | {"xml"}, "xml"),
+}
+_ANY = frozenset({"*/*", "application/*", ""})
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _ETAG = re.compile(r'(?:W/)?"([1-9]\d{0,9})"')
 _MAX_PARAMS = 100
-_DOOR_PARAMS = frozenset({"_format", "_pretty"})
+#: Parameters that say how to answer, not what to find.
+_DOOR_PARAMS = frozenset({"_format", "_pretty", "_elements"})
+_SUMMARIES = frozenset({"true", "text", "data", "false"})
 
 Return = Literal["representation", "minimal", "OperationOutcome"]
 
@@ -52,18 +62,53 @@ def preference(request: Request) -> Preference:
     return Preference(returns, strict)
 
 
-def accepts_json(request: Request) -> None:
-    """Raise `NotAcceptable` (api.not-acceptable) when the caller wants something else than FHIR JSON."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How an answer is to look: form, indentation, and the part of each resource (``_summary``, ``_elements``)."""
+
+    format: Format = "json"
+    pretty: bool = False
+    summary: str = "false"
+    elements: tuple[str, ...] = ()
+
+
+def answer_format(request: Request) -> Format:
+    """Form of the answer: ``_format`` wins over ``Accept``, whose weights count; JSON when both do.
+
+    Raises: ``NotAcceptable`` (api.not-acceptable) when the caller wants something else than FHIR JSON or XML.
+    """
     given = [v for k, v in request.query_params.multi_items() if k == "_format"]
     if given:
-        good = all(v.partition(";")[0].strip().replace(" ", "+") in _FORMATS for v in given)
+        found = {_FORMATS.get(v.partition(";")[0].strip().lower().replace(" ", "+")) for v in given}
+        only = found.pop() if len(found) == 1 else None
+        if only is not None:
+            return only
     else:
-        kinds = [
-            part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "*/*").split(",")
-        ]
-        good = any(k in JSON_TYPES or k in ("*/*", "application/*", "") for k in kinds)
-    if not good:
-        raise NotAcceptable("api.not-acceptable", "Chỉ trả lời dạng FHIR JSON.", expression="_format")
+        weighed = sorted(map(_accepted, request.headers.get("accept", "*/*").split(",")), key=lambda a: -a[1])
+        for kind, weight in weighed:
+            if weight > 0 and (kind in _FORMATS or kind in _ANY):
+                return _FORMATS.get(kind, "json")
+    raise NotAcceptable("api.not-acceptable", "Chỉ trả lời dạng FHIR JSON hoặc XML.", expression="_format")
+
+
+def _accepted(part: str) -> tuple[str, float]:
+    kind, *rest = (p.strip().lower() for p in part.split(";"))
+    weight = next((p[2:] for p in rest if p.startswith("q=")), "1")
+    return kind, float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
+
+
+def wanted(request: Request) -> Wanted:
+    """How the answer is to look.
+
+    Raises: ``NotAcceptable`` (api.not-acceptable), ``InvalidInput`` (api.bad-summary).
+    """
+    params = request.query_params
+    summary = params.get("_summary", "false")
+    if summary not in _SUMMARIES | {"count"}:
+        raise InvalidInput("api.bad-summary", "Không hiểu giá trị của _summary.", expression="_summary")
+    names = tuple(n.strip() for n in params.get("_elements", "").split(",") if n.strip())
+    pretty = params.get("_pretty") == "true"
+    return Wanted(answer_format(request), pretty, "false" if summary == "count" else summary, names)
 
 
 def served_type(request: Request) -> str:
@@ -113,7 +158,16 @@ def pairs(text: str | bytes) -> list[tuple[str, str]]:
         raise InvalidInput("api.bad-query", "Tham số tìm kiếm không đọc được hoặc quá nhiều.") from None
     if any("\x00" in k or "\x00" in v for k, v in found):
         raise InvalidInput("api.bad-query", "Tham số tìm kiếm có ký tự bị cấm.")
-    return [(k, v) for k, v in found if k not in _DOOR_PARAMS]
+    return [(k, v) for k, v in found if k not in _DOOR_PARAMS and not (k == "_summary" and v in _SUMMARIES)]
+
+
+def door_pairs(request: Request) -> list[tuple[str, str]]:
+    """Parameters of the address that say how to answer: they belong into links."""
+    return [
+        (k, v)
+        for k, v in request.query_params.multi_items()
+        if k in _DOOR_PARAMS or (k == "_summary" and v in _SUMMARIES)
+    ]
 
 
 def query_pairs(request: Request) -> list[tuple[str, str]]:
@@ -127,14 +181,15 @@ async def form_pairs(request: Request) -> list[tuple[str, str]]:
     return query_pairs(request) + pairs(await request.body())
 
 
-async def json_body(request: Request) -> JsonObject:
-    """The resource in the body. Call only after the caller is known.
+async def resource_body(request: Request) -> JsonObject:
+    """The resource in the body, from JSON or XML. Call only after the caller is known.
 
-    Raises: ``UnsupportedBody`` (api.unsupported-body), ``InvalidInput`` (json.*, api.not-a-resource),
-    ``TooLarge``.
+    Raises: ``UnsupportedBody`` (api.unsupported-body), ``InvalidInput`` (json.*, xml.*, fhir.*,
+    api.not-a-resource), ``TooLarge``.
     """
-    _media_type(request, JSON_TYPES)
-    value = loads(await request.body())
+    kind = _media_type(request, JSON_TYPES | XML_TYPES)
+    raw = await request.body()
+    value = from_xml(raw) if kind in XML_TYPES else loads(raw)
     if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
         raise InvalidInput(
             "api.not-a-resource", "Nội dung không phải là một tài nguyên FHIR.", expression="resourceType"
@@ -142,15 +197,52 @@ async def json_body(request: Request) -> JsonObject:
     return value
 
 
-def _media_type(request: Request, allowed: frozenset[str]) -> None:
+async def patch_body(request: Request) -> JsonValue:
+    """A JSON Patch (an array), or the Parameters resource of a FHIRPath Patch.
+
+    Raises: as :func:`resource_body`.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == PATCH_TYPE:
+        _media_type(request, frozenset({PATCH_TYPE}))
+        operations = loads(await request.body())
+        if not isinstance(operations, list):
+            raise InvalidInput("fhir.patch-operation", "Bản vá có thao tác không đọc được.")
+        return operations
+    return resource_of(await resource_body(request), "Parameters")
+
+
+def _media_type(request: Request, allowed: frozenset[str]) -> str:
     given = request.headers.get("content-type", "")
     kind, _, rest = given.partition(";")
     charset = re.search(r'charset\s*=\s*"?([^";\s]+)', rest, re.IGNORECASE)
     bad_charset = charset is not None and charset[1].lower() not in ("utf-8", "utf8")
-    if kind.strip().lower() not in allowed or bad_charset or request.headers.get("content-encoding"):
+    kind = kind.strip().lower()
+    if kind not in allowed or bad_charset or request.headers.get("content-encoding"):
         raise UnsupportedBody(
-            "api.unsupported-body", "Chỉ nhận nội dung dạng FHIR JSON, mã UTF-8, không nén."
+            "api.unsupported-body", "Chỉ nhận nội dung dạng FHIR JSON hoặc XML, mã UTF-8, không nén."
         )
+    return kind
+
+
+def instants(params: dict[str, str], name: str) -> tuple[datetime, datetime] | None:
+    """A time parameter (``_since``, ``_at``) as half-open instants. Raises: ``InvalidInput`` (api.bad-query)."""
+    given = params.get(name)
+    if given is None:
+        return None
+    low, high = date_range(given.replace(" ", "+")) or (None, None)  # "+07:00" unescaped comes as a space
+    if low is None or high is None:
+        raise InvalidInput("api.bad-query", f"Tham số {name} phải là một thời điểm.", expression=name)
+    return low, high
+
+
+def whole_number(params: dict[str, str], name: str, default: int) -> int:
+    """A count. Raises: ``InvalidInput`` (api.bad-query)."""
+    given = params.get(name)
+    if given is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,6}", given):
+        raise InvalidInput("api.bad-query", f"Tham số {name} phải là số nguyên.", expression=name)
+    return int(given)
 
 
 def resource_of(body: JsonObject, kind: str, given_id: str | None = None) -> JsonObject:

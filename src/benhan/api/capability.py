@@ -8,11 +8,26 @@ from benhan.api.asking import SERVED
 from benhan.base.json_door import JsonObject
 from benhan.fhir import capability_statement, search_params
 
-INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
-SYSTEM_INTERACTIONS = ("transaction", "batch")
+INTERACTIONS = (
+    "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
+SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
 #: Types of search parameter that the store answers.
 SEARCHED = frozenset({"token", "string", "reference", "date", "number", "quantity", "uri"})
 STATED = "2026-11-23"
+_OFFICIAL = "http://hl7.org/fhir/OperationDefinition"
+#: Operation → its official definition, for every type.
+_EVERY_TYPE = {
+    "validate": f"{_OFFICIAL}/Resource-validate",
+    "meta": f"{_OFFICIAL}/Resource-meta",
+    "meta-add": f"{_OFFICIAL}/Resource-meta-add",
+    "meta-delete": f"{_OFFICIAL}/Resource-meta-delete",
+}
+#: Type → operation → definition.
+_OF_TYPE = {
+    "Patient": {"everything": f"{_OFFICIAL}/Patient-everything"},
+    "Composition": {"document": f"{_OFFICIAL}/Composition-document"},
+}
 
 
 def searchable(kind: str) -> list[str]:
@@ -22,7 +37,7 @@ def searchable(kind: str) -> list[str]:
 
 def statement(base: str) -> JsonObject:
     """CapabilityStatement of the FHIR door at ``base``."""
-    return capability_statement(
+    made = capability_statement(
         sorted(SERVED),
         INTERACTIONS,
         {kind: searchable(kind) for kind in SERVED},
@@ -36,3 +51,11 @@ def statement(base: str) -> JsonObject:
             "thư TLS (RFC 8705)."
         ),
     )
+    made["format"] = ["application/fhir+json", "application/fhir+xml", "json", "xml"]
+    made["patchFormat"] = ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"]
+    for resource in made["rest"][0]["resource"]:
+        resource["conditionalRead"] = "full-support"
+        resource["conditionalDelete"] = "single"
+        operations = {**_EVERY_TYPE, **_OF_TYPE.get(resource["type"], {})}
+        resource["operation"] = [{"name": n, "definition": d} for n, d in sorted(operations.items())]
+    return made

@@ -8,7 +8,7 @@ caller's policy.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -17,19 +17,17 @@ from starlette.routing import Route
 
 from benhan.api import answering, asking
 from benhan.api.auth import Authenticate, repository
+from benhan.api.bundling import answer_bundle
 from benhan.api.capability import statement
-from benhan.api.guard import FHIR_JSON
 from benhan.api.oauth import smart_configuration
-from benhan.base.errors import BenhanError, InvalidInput, NotFound
+from benhan.api.operations import Endpoint, Line, operation_lines
+from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
 from benhan.base.settings import Settings
-from benhan.fhir import search_params
-from benhan.store import Action, Repository, SearchPage, Store, Stored
+from benhan.fhir import fhirpath_patch, json_patch, search_params, validate
+from benhan.store import Action, HistoryAsked, Repository, SearchPage, Store, Stored
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-_COUNT = re.compile(r"\d{1,6}")
 _MAX_HISTORY = 200
-_LOCAL_URL = re.compile(r"[A-Z][A-Za-z]+(/[A-Za-z0-9\-.]{1,64}(/_history/[1-9]\d{0,8})?)?(\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,62 +40,68 @@ class FhirDoor:
 
     def routes(self) -> list[Route]:
         """Every route of the door; the permission table of the tests lists the same."""
-        table: tuple[tuple[str, str, Endpoint], ...] = (
+        table: list[Line] = [
             ("/{facility}/metadata", "GET", self.metadata),
             ("/{facility}/.well-known/smart-configuration", "GET", self.well_known),
             ("/{facility}", "POST", self.bundle),
             ("/{facility}/", "POST", self.bundle),
+            ("/{facility}/_history", "GET", self.history),
+            *operation_lines(self),
             ("/{facility}/{type}", "GET", self.search),
             ("/{facility}/{type}", "POST", self.create),
             ("/{facility}/{type}", "PUT", self.conditional_update),
+            ("/{facility}/{type}", "PATCH", self.conditional_patch),
+            ("/{facility}/{type}", "DELETE", self.conditional_delete),
+            ("/{facility}/{type}/_history", "GET", self.history),
             ("/{facility}/{type}/_search", "POST", self.search_by_form),
             ("/{facility}/{type}/{id}", "GET", self.read),
             ("/{facility}/{type}/{id}", "PUT", self.update),
+            ("/{facility}/{type}/{id}", "PATCH", self.patch),
             ("/{facility}/{type}/{id}", "DELETE", self.delete),
             ("/{facility}/{type}/{id}/_history", "GET", self.history),
             ("/{facility}/{type}/{id}/_history/{vid}", "GET", self.vread),
-        )
+        ]
         by_path: dict[str, dict[str, Endpoint]] = {}
         for path, method, endpoint in table:
             by_path.setdefault(path, {})[method] = endpoint
         return [Route(path, _by_method(path, ends), methods=list(ends)) for path, ends in by_path.items()]
 
-    async def _repo(self, request: Request) -> Repository:
+    async def repo(self, request: Request) -> Repository:
         caller = await self.authenticate(request)
         return await repository(self.store, caller, str(request.path_params["facility"]))
 
-    def _base(self, request: Request) -> str:
+    def base(self, request: Request) -> str:
         return answering.base_url(request, self.settings.public_url)
 
-    async def _facility(self, request: Request) -> None:
+    async def facility(self, request: Request) -> None:
         if await self.store.tenant_by_code(str(request.path_params["facility"])) is None:
             raise NotFound("api.no-such-facility", "Không có cơ sở này.")
 
     async def metadata(self, request: Request) -> Response:
         """capabilities: open to all."""
-        asking.accepts_json(request)
-        await self._facility(request)
-        return Response(dumps(statement(self._base(request))), media_type=FHIR_JSON)
+        asking.wanted(request)
+        await self.facility(request)
+        return answering.resource_response(request, statement(self.base(request)))
 
     async def well_known(self, request: Request) -> Response:
         """SMART configuration: open to all."""
-        await self._facility(request)
+        await self.facility(request)
         return Response(dumps(dict(smart_configuration(self.settings))), media_type="application/json")
 
     async def read(self, request: Request) -> Response:
         """read; a Binary also as its own content."""
-        repo = await self._repo(request)
+        repo = await self.repo(request)
         kind = asking.served_type(request)
         content = kind == "Binary" and answering.wants_content(request)
         if not content:
-            asking.accepts_json(request)
+            asking.wanted(request)
         stored = await repo.read(kind, asking.resource_id(request))
         return answering.binary_content(stored) if content else answering.stored_response(request, stored)
 
     async def vread(self, request: Request) -> Response:
         """vread."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
+        repo = await self.repo(request)
+        asking.wanted(request)
         stored = await repo.vread(
             asking.served_type(request), asking.resource_id(request), asking.version(request)
         )
@@ -105,17 +109,19 @@ class FhirDoor:
 
     async def create(self, request: Request) -> Response:
         """create, conditional with ``If-None-Exist``."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
+        repo = await self.repo(request)
+        asking.wanted(request)
         kind = asking.served_type(request)
-        resource = asking.resource_of(await asking.json_body(request), kind)
+        resource = asking.resource_of(await asking.resource_body(request), kind)
         resource.pop("id", None)  # the server gives the id (http://hl7.org/fhir/R4/http.html#create)
         condition = request.headers.get("if-none-exist")
         if condition is None:
             stored, status = await repo.create(resource), 201
         else:
             stored, status = await self._create_unless(repo, kind, resource, condition)
-        return answering.written_response(stored, status, self._base(request), asking.preference(request))
+        return answering.written_response(
+            request, stored, status, self.base(request), asking.preference(request)
+        )
 
     async def _create_unless(
         self, repo: Repository, kind: str, resource: JsonObject, condition: str
@@ -129,70 +135,121 @@ class FhirDoor:
 
     async def update(self, request: Request) -> Response:
         """update, with ``If-Match`` against lost updates."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
+        repo = await self.repo(request)
+        asking.wanted(request)
         kind, given = asking.served_type(request), asking.resource_id(request)
         expected = asking.if_match(request)
-        resource = asking.resource_of(await asking.json_body(request), kind, given)
+        resource = asking.resource_of(await asking.resource_body(request), kind, given)
         stored = await repo.update(resource, if_match=expected)
         status = 201 if stored.action == Action.CREATE else 200
-        return answering.written_response(stored, status, self._base(request), asking.preference(request))
+        return answering.written_response(
+            request, stored, status, self.base(request), asking.preference(request)
+        )
 
     async def conditional_update(self, request: Request) -> Response:
         """conditional update: ``PUT Type?…``."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
+        repo = await self.repo(request)
+        asking.wanted(request)
         kind = asking.served_type(request)
         condition = asking.query_pairs(request)
         _check_condition(kind, condition)
-        resource = asking.resource_of(await asking.json_body(request), kind)
+        resource = asking.resource_of(await asking.resource_body(request), kind)
         stored = await repo.conditional_update(kind, condition, resource)
         status = 201 if stored.action == Action.CREATE else 200
-        return answering.written_response(stored, status, self._base(request), asking.preference(request))
+        return answering.written_response(
+            request, stored, status, self.base(request), asking.preference(request)
+        )
+
+    async def patch(self, request: Request) -> Response:
+        """patch: JSON Patch or FHIRPath Patch."""
+        repo = await self.repo(request)
+        asking.wanted(request)
+        kind, given = asking.served_type(request), asking.resource_id(request)
+        expected = asking.if_match(request)
+        stored = await repo.patch(kind, given, await _change(request), if_match=expected)
+        return answering.written_response(
+            request, stored, 200, self.base(request), asking.preference(request)
+        )
+
+    async def conditional_patch(self, request: Request) -> Response:
+        """conditional patch: ``PATCH Type?…``; nothing found is 404."""
+        repo = await self.repo(request)
+        asking.wanted(request)
+        kind = asking.served_type(request)
+        condition = asking.query_pairs(request)
+        _check_condition(kind, condition)
+        change, expected = await _change(request), asking.if_match(request)
+        async with repo.transaction() as tx:
+            found = await tx.only_match(kind, condition)
+            if found is None:
+                raise NotFound("api.no-such-resource", "Không có tài liệu này.")
+            stored = await tx.patch(kind, found.id, change, if_match=expected)
+        return answering.written_response(
+            request, stored, 200, self.base(request), asking.preference(request)
+        )
+
+    async def conditional_delete(self, request: Request) -> Response:
+        """conditional delete of one: nothing found is done already, several are refused (412)."""
+        repo = await self.repo(request)
+        kind = asking.served_type(request)
+        condition = asking.query_pairs(request)
+        _check_condition(kind, condition)
+        expected = asking.if_match(request)
+        async with repo.transaction() as tx:
+            tx.policy.check(tx.ctx, Action.DELETE, kind, None)
+            found = await tx.only_match(kind, condition)
+            if found is not None:
+                await tx.delete(kind, found.id, if_match=expected)
+        return Response(status_code=204)
 
     async def delete(self, request: Request) -> Response:
         """delete: the history stays."""
-        repo = await self._repo(request)
+        repo = await self.repo(request)
         await repo.delete(
             asking.served_type(request), asking.resource_id(request), if_match=asking.if_match(request)
         )
         return Response(status_code=204)
 
     async def history(self, request: Request) -> Response:
-        """history of one resource, the newest first; ``_count``, and ``_before`` as next page."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
-        kind, given = asking.served_type(request), asking.resource_id(request)
+        """history of one resource, a type or all, the newest first: ``_since``, ``_at``, ``_count``, ``_cursor``."""
+        repo = await self.repo(request)
+        asking.wanted(request)
+        kind = asking.served_type(request) if "type" in request.path_params else None
+        given = asking.resource_id(request) if "id" in request.path_params else None
         params = dict(asking.query_pairs(request))
-        limit = max(1, min(_number(params, "_count", 50), _MAX_HISTORY))
-        before = _number(params, "_before", 0) or None
-        versions = await repo.history(kind, given, limit=limit, before=before)
-        if not versions and before is None:
-            raise NotFound("api.no-such-resource", "Không có tài liệu này.")
-        base = self._base(request)
-        path = f"{kind}/{given}/_history"
-        links = [("self", answering.link(base, path, list(params.items())))]
-        if len(versions) == limit and versions[-1].version > 1:
-            later = [("_count", str(limit)), ("_before", str(versions[-1].version))]
-            links.append(("next", answering.link(base, path, later)))
-        return answering.bundle_response(
-            "history", [answering.history_entry(v, base) for v in versions], links, None
+        since, during = asking.instants(params, "_since"), asking.instants(params, "_at")
+        asked = HistoryAsked(
+            kind,
+            given,
+            None if since is None else since[0],
+            during,
+            max(1, min(asking.whole_number(params, "_count", 50), _MAX_HISTORY)),
+            params.get("_cursor"),
         )
+        page = await repo.history_page(asked)
+        base = self.base(request)
+        path = "/".join(p for p in (kind, given, "_history") if p)
+        kept = [(k, v) for k, v in params.items() if k != "_cursor"] + asking.door_pairs(request)
+        links = [("self", answering.link(base, path, kept + _cursor(params)))]
+        if page.next:
+            links.append(("next", answering.link(base, path, [*kept, ("_cursor", page.next)])))
+        entries = [answering.history_entry(request, v, base) for v in page.entries]
+        return answering.bundle_response(request, "history", entries, links)
 
     async def search(self, request: Request) -> Response:
         """search by address."""
-        repo = await self._repo(request)
+        repo = await self.repo(request)
         return await self._search(request, repo, asking.query_pairs(request))
 
     async def search_by_form(self, request: Request) -> Response:
         """search by form: the way for personal identifiers, which do not belong in addresses."""
-        repo = await self._repo(request)
+        repo = await self.repo(request)
         return await self._search(request, repo, await asking.form_pairs(request))
 
     async def _search(
         self, request: Request, repo: Repository, params: Sequence[tuple[str, str]]
     ) -> Response:
-        asking.accepts_json(request)
+        asking.wanted(request)
         kind = asking.served_type(request)
         page = await repo.search(kind, params)
         if page.ignored and asking.preference(request).strict:
@@ -201,25 +258,39 @@ class FhirDoor:
                 "Có tham số tìm kiếm không hiểu: " + ", ".join(_names(page)) + ".",
                 issue_type="not-supported",
             )
-        base = self._base(request)
+        base = self.base(request)
         understood = [(k, v) for k, v in params if k not in page.ignored and k != "_cursor"]
+        understood += asking.door_pairs(request)
         here = [v for v in params if v[0] == "_cursor"]
         links = [("self", answering.link(base, kind, understood + here))]
         if page.next:
             links.append(("next", answering.link(base, kind, [*understood, ("_cursor", page.next)])))
-        entries = [answering.search_entry(s, base, "match") for s in page.entries]
-        entries += [answering.search_entry(s, base, "include") for s in page.included]
+        entries = [answering.search_entry(request, s, base, "match") for s in page.entries]
+        entries += [answering.search_entry(request, s, base, "include") for s in page.included]
         if page.ignored:
             entries.append({"resource": _ignored(page), "search": {"mode": "outcome"}})
-        return answering.bundle_response("searchset", entries, links, page.total)
+        return answering.bundle_response(request, "searchset", entries, links, page.total)
 
     async def bundle(self, request: Request) -> Response:
         """transaction and batch."""
-        repo = await self._repo(request)
-        asking.accepts_json(request)
-        body = asking.resource_of(await asking.json_body(request), "Bundle")
-        _check_bundle(body)
-        return Response(dumps(await repo.bundle(body)), media_type=FHIR_JSON)
+        repo = await self.repo(request)
+        asking.wanted(request)
+        body = asking.resource_of(await asking.resource_body(request), "Bundle")
+        return answering.resource_response(request, await answer_bundle(repo, body))
+
+
+async def _change(request: Request) -> Callable[[JsonObject], JsonObject]:
+    """The patch in the body as a function."""
+    body = await asking.patch_body(request)
+    if isinstance(body, list):
+        return lambda current: json_patch(current, body)
+    parameters = body if isinstance(body, dict) else {}
+    validate(parameters)
+    return lambda current: fhirpath_patch(current, parameters)
+
+
+def _cursor(params: dict[str, str]) -> list[tuple[str, str]]:
+    return [("_cursor", params["_cursor"])] if "_cursor" in params else []
 
 
 def _by_method(path: str, ends: dict[str, Endpoint]) -> Endpoint:
@@ -240,15 +311,6 @@ def _check_condition(kind: str, condition: Sequence[tuple[str, str]]) -> None:
         raise InvalidInput("api.no-condition", "Điều kiện trống hoặc có tham số tìm kiếm không hiểu.")
 
 
-def _number(params: dict[str, str], name: str, default: int) -> int:
-    given = params.get(name)
-    if given is None:
-        return default
-    if not _COUNT.fullmatch(given):
-        raise InvalidInput("api.bad-query", f"Tham số {name} phải là số nguyên.", expression=name)
-    return int(given)
-
-
 def _names(page: SearchPage) -> list[str]:
     """Names of ignored parameters, cut to what a name may look like: a name may carry anything."""
     return [re.sub(r"[^A-Za-z0-9_:.\-]", "?", name)[:60] for name in page.ignored]
@@ -266,34 +328,3 @@ def _ignored(page: SearchPage) -> JsonObject:
             for name in _names(page)
         ],
     }
-
-
-def _check_bundle(bundle: JsonObject) -> None:
-    """Refuse what this door does not serve: other kinds of Bundle, methods, types, addresses elsewhere.
-
-    Raises: ``InvalidInput`` (api.bad-bundle) with every entry at fault.
-    """
-    faults: list[BenhanError] = []
-    if bundle.get("type") not in ("transaction", "batch"):
-        raise InvalidInput(
-            "api.bad-bundle", "Chỉ nhận Bundle loại transaction hoặc batch.", expression="Bundle.type"
-        )
-    entries = bundle.get("entry", [])
-    for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
-        request = entry.get("request") if isinstance(entry, dict) else None
-        good = isinstance(request, dict) and request.get("method") in ("GET", "POST", "PUT", "DELETE", "HEAD")
-        url = request.get("url") if isinstance(request, dict) else None
-        good = good and isinstance(url, str) and _LOCAL_URL.fullmatch(url) is not None
-        good = good and re.split(r"[/?]", str(url), maxsplit=1)[0] in asking.SERVED
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        good = good and (not isinstance(resource, dict) or resource.get("resourceType") in asking.SERVED)
-        if not good:
-            faults.append(
-                InvalidInput(
-                    "api.bad-bundle",
-                    "Mục của Bundle có phương thức hoặc địa chỉ không được nhận.",
-                    expression=f"Bundle.entry[{number}].request",
-                )
-            )
-    if faults:
-        raise InvalidInput(faults[0].code, faults[0].text, issues=[i for f in faults for i in f.issues])

@@ -30,9 +30,10 @@ from benhan.base.errors import (
     TooLarge,
 )
 from benhan.base.json_door import JsonObject, dumps
-from benhan.fhir import operation_outcome
+from benhan.fhir import operation_outcome, to_xml
 
 FHIR_JSON = "application/fhir+json"
+FHIR_XML = "application/fhir+xml"
 log = logging.getLogger("benhan.api")
 
 _CORRELATION = re.compile(r"[A-Za-z0-9-]{8,64}")
@@ -54,7 +55,7 @@ class MethodRefused(BenhanError):
 
 
 class NotAcceptable(BenhanError):
-    """Only FHIR JSON is spoken."""
+    """Only FHIR JSON and XML are spoken."""
 
     status = 406
     issue_type = "not-supported"
@@ -77,9 +78,9 @@ class Broken(BenhanError):
 _HTTP: Mapping[int, tuple[type[BenhanError], str, str]] = {
     404: (NotFound, "api.no-such-address", "Không có địa chỉ này."),
     405: (MethodRefused, "api.method-refused", "Địa chỉ này không nhận phương thức đó."),
-    406: (NotAcceptable, "api.not-acceptable", "Chỉ trả lời dạng FHIR JSON."),
+    406: (NotAcceptable, "api.not-acceptable", "Chỉ trả lời dạng FHIR JSON hoặc XML."),
     413: (TooLarge, "api.body-too-large", "Nội dung gửi lên quá lớn."),
-    415: (UnsupportedBody, "api.unsupported-body", "Chỉ nhận nội dung dạng FHIR JSON."),
+    415: (UnsupportedBody, "api.unsupported-body", "Chỉ nhận nội dung dạng FHIR JSON hoặc XML."),
 }
 
 
@@ -128,7 +129,18 @@ async def on_benhan_error(request: Request, error: Exception) -> Response:
     """Exception handler for `BenhanError`."""
     assert isinstance(error, BenhanError)
     request.scope.setdefault("state", {})["error_code"] = error.code
-    return error_response(error, correlation_of(request))
+    answer = error_response(error, correlation_of(request))
+    if _wants_xml(request) and answer.media_type == FHIR_JSON:
+        outcome = to_xml(outcome_of(error, correlation_of(request)))
+        headers = {k: v for k, v in answer.headers.items() if k not in ("content-type", "content-length")}
+        return Response(outcome, answer.status_code, headers, media_type=FHIR_XML)
+    return answer
+
+
+def _wants_xml(request: Request) -> bool:
+    """True when XML is named and JSON is not: an error comes in JSON when in doubt."""
+    asked = request.query_params.get("_format") or request.headers.get("accept", "")
+    return "xml" in asked and "json" not in asked and "html" not in asked
 
 
 class Guard:

@@ -28,6 +28,8 @@ from benhan.store.backup import backup, new_epoch, restore
 from benhan.store.blobs import Blobs
 from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
+from benhan.store.everything import EverythingAsked, document_parts, everything
+from benhan.store.history import HistoryAsked, HistoryPage
 from benhan.store.model import (
     Action,
     Actor,
@@ -56,9 +58,12 @@ __all__ = [
     "Blobs",
     "Ctx",
     "Drafts",
+    "EverythingAsked",
     "FeedCursor",
     "FeedItem",
     "FeedPage",
+    "HistoryAsked",
+    "HistoryPage",
     "ManyMatches",
     "Policy",
     "Repository",
@@ -73,6 +78,8 @@ __all__ = [
     "WriteGuard",
     "backup",
     "destroy_record",
+    "document_parts",
+    "everything",
     "new_epoch",
     "restore",
 ]

@@ -2,26 +2,37 @@
 
 Order of a transaction (R4 3.1.0.11.2): DELETE, POST, PUT and PATCH, GET and HEAD. Entries may point to each other by
 ``fullUrl`` (``urn:uuid:…``) and by conditional references (``Patient?identifier=…``); both are resolved before anything
-is written. PATCH is not supported.
+is written. A PATCH brings its patch as a Binary (``application/json-patch+json``) or a Parameters resource
+(FHIRPath Patch).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from benhan.base.errors import BenhanError, InvalidInput
+from benhan.base.errors import BenhanError, InvalidInput, NotFound
 from benhan.base.ids import new_id, new_uuid, placement_of_patient
-from benhan.base.json_door import JsonObject
-from benhan.fhir import RESOURCE_TYPES, operation_outcome, references
+from benhan.base.json_door import JsonObject, loads
+from benhan.fhir import (
+    RESOURCE_TYPES,
+    fhirpath_patch,
+    json_patch,
+    operation_outcome,
+    references,
+    validate,
+)
 from benhan.store.model import Stored, instant
 
 if TYPE_CHECKING:
     from benhan.store.repository import Repository
 
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _ETAG = re.compile(r'(?:W/)?"(\d+)"')
 _MAX_ENTRIES = 5000
 
@@ -97,6 +108,8 @@ async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObje
             answers[entry.index] = _written(stored)
         for entry in careful:
             answers[entry.index] = await _one(tx, entry)
+        for entry in (e for e in ordered if e.method == "PATCH"):
+            answers[entry.index] = await _one(tx, entry)
         for entry in (e for e in ordered if e.method in ("GET", "HEAD")):
             answers[entry.index] = await _one(tx, entry)
     return [answers[e.index] for e in entries]
@@ -130,7 +143,7 @@ async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
             known[entry.full_url] = target
         entry.resource = {**resource, "id": entry.id}
     for entry in entries:
-        if entry.resource is not None:
+        if entry.resource is not None and entry.method != "PATCH":
             entry.resource = _copy(entry.resource)
             await _point(tx, entry, known)
 
@@ -188,6 +201,8 @@ async def _one(tx: Repository, entry: _Entry) -> JsonObject:
                 await tx.conditional_update(entry.type, entry.query, resource, if_match=entry.if_match)
             )
         return _written(await tx.update({**resource, "id": entry.id}, if_match=entry.if_match))
+    if entry.method == "PATCH":
+        return await _patch(tx, entry)
     if entry.method == "DELETE":
         if entry.id is None:
             found = await tx.only_match(entry.type, entry.query)
@@ -197,6 +212,36 @@ async def _one(tx: Repository, entry: _Entry) -> JsonObject:
             await tx.delete(entry.type, entry.id, if_match=entry.if_match)
         return {"response": {"status": "204"}}
     return await _get(tx, entry)
+
+
+async def _patch(tx: Repository, entry: _Entry) -> JsonObject:
+    wanted = entry.id
+    if wanted is None:
+        found = await tx.only_match(entry.type, entry.query)
+        if found is None:
+            raise NotFound("store.not-found", "Không có tài liệu này.", diagnostics=entry.type)
+        wanted = found.id
+    change = _change_of(entry.resource or {}, f"{_at(entry)}.resource")
+    return _written(await tx.patch(entry.type, wanted, change, if_match=entry.if_match))
+
+
+def _change_of(resource: JsonObject, where: str) -> Callable[[JsonObject], JsonObject]:
+    """The patch that an entry brings. Raises: ``InvalidInput`` (store.bundle-patch)."""
+    if resource.get("resourceType") == "Parameters":
+        validate(resource)
+        return lambda current: fhirpath_patch(current, resource)
+    kind = str(resource.get("contentType", "")).partition(";")[0].strip()
+    if resource.get("resourceType") != "Binary" or kind != "application/json-patch+json":
+        raise InvalidInput(
+            "store.bundle-patch", "PATCH cần Binary dạng json-patch hoặc Parameters.", expression=where
+        )
+    try:
+        operations = loads(base64.b64decode(str(resource.get("data", "")), validate=True))
+    except binascii.Error:
+        raise InvalidInput(
+            "store.bundle-patch", "PATCH cần Binary dạng json-patch hoặc Parameters.", expression=where
+        ) from None
+    return lambda current: json_patch(current, operations)
 
 
 async def _get(tx: Repository, entry: _Entry) -> JsonObject:
@@ -255,11 +300,17 @@ def _read(index: int, given: Any) -> _Entry:
         raise InvalidInput(
             "store.bundle-url", "Địa chỉ của mục không đọc được.", expression=f"{where}.request.url"
         )
+    if method == "PATCH" and not isinstance(resource, dict):
+        raise InvalidInput(
+            "store.bundle-resource", "Tài liệu của mục không khớp địa chỉ.", expression=f"{where}.resource"
+        )
     matched = _ETAG.fullmatch(str(request.get("ifMatch") or ""))
     resource_id = parts[1] if len(parts) > 1 else None
-    if method == "PUT" and resource_id is None and not query:
+    if method in ("PUT", "PATCH", "DELETE") and resource_id is None and not query:
         raise InvalidInput(
-            "store.bundle-url", "PUT cần mã hoặc điều kiện.", expression=f"{where}.request.url"
+            "store.bundle-url",
+            "PUT, PATCH và DELETE cần mã hoặc điều kiện.",
+            expression=f"{where}.request.url",
         )
     if method == "PUT" and resource_id is not None and (resource or {}).get("id") not in (None, resource_id):
         raise InvalidInput(
@@ -268,7 +319,7 @@ def _read(index: int, given: Any) -> _Entry:
     if method == "POST":
         resource = {k: v for k, v in (resource or {}).items() if k != "id"}
     return _Entry(
-        index, method, parts[0], resource_id, query, version, resource if method in ("POST", "PUT") else None,
+        index, method, parts[0], resource_id, query, version, resource if method in ("POST", "PUT", "PATCH") else None,
         str(given.get("fullUrl") or ""), request.get("ifNoneExist"), int(matched[1]) if matched else None,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from benhan.store import audit as audit_rows
 from benhan.store import reading
 from benhan.store.audit import AuditEntry
 from benhan.store.bundle import apply_bundle
+from benhan.store.history import HistoryAsked, HistoryPage, history_page, versions_of
 from benhan.store.indexing import IndexRows, rows_of
 from benhan.store.keys import scope_of
 from benhan.store.model import (
@@ -31,8 +32,9 @@ from benhan.store.model import (
     Stored,
     instant,
 )
+from benhan.store.patching import prepare_patch
 from benhan.store.reading import Current
-from benhan.store.refusals import not_allowed, not_found, unknown_type
+from benhan.store.refusals import not_found, unknown_type
 from benhan.store.search import export_rows, run_count, run_search
 from benhan.store.transaction import Transaction
 from benhan.store.writing import Change, append
@@ -46,7 +48,6 @@ _OUTBOX = (
     "on conflict (tenant, topic, key) do nothing"
 )
 _ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_LAST_VERSION = 2_147_483_647
 
 
 class ManyMatches(Conflict):
@@ -134,26 +135,11 @@ class Repository:
         self, resource_type: str, resource_id: str, *, limit: int = 100, before: int | None = None
     ) -> list[Stored]:
         """Versions, newest first; ``before``: only versions below this one. Destroyed versions are left out."""
-        scope = self.policy.scope(self.ctx, Action.HISTORY, resource_type)
-        if scope.kind == "none":
-            raise not_allowed(Action.HISTORY, resource_type)
-        async with self.looking() as tx:
-            rows = await tx.all(
-                reading.HISTORY, (self.ctx.tenant, resource_type, resource_id, before or _LAST_VERSION, limit)
-            )
-            if not rows and before is None:
-                raise not_found(resource_type, resource_id)
-            found: list[Stored] = []
-            for row in rows:
-                stored = await reading.stored_of(self.store.keys, tx.open_connection, self.ctx.tenant, row)
-                if stored is not None:
-                    found.append(stored)
-            patient = next((patient_of(s.data) for s in found if not s.deleted), None)
-            if scope.kind == "patients" and patient not in scope.patient_ids:
-                raise not_found(resource_type, resource_id)
-            if found:
-                tx.note(Action.HISTORY, found[0], patient)
-        return found
+        return await versions_of(self, resource_type, resource_id, limit, before)
+
+    async def history_page(self, asked: HistoryAsked) -> HistoryPage:
+        """Versions of one resource, of a type or of all, newest first; see :mod:`benhan.store.history`."""
+        return await history_page(self, asked)
 
     async def search(self, resource_type: str, params: SearchParams) -> SearchPage:
         """One page of a search; parameters as in a query string or as pairs. See :mod:`benhan.store.search`."""
@@ -196,6 +182,23 @@ class Repository:
         _type_of(given)
         async with self.transaction() as tx:
             return (await tx.write([await tx.prepare_update(raw, given, if_match, custodian)]))[0]
+
+    async def patch(
+        self,
+        resource_type: str,
+        resource_id: str,
+        change: Callable[[JsonObject], JsonObject],
+        *,
+        if_match: int | None = None,
+    ) -> Stored:
+        """Append what ``change`` makes of the current version, which stays locked meanwhile; guards as for an update.
+
+        Raises: ``NotFound``, ``Deleted``, ``StaleVersion``, ``InvalidInput`` (store.patch-identity), what it raises.
+        """
+        async with self.transaction() as tx:
+            return (await tx.write([await prepare_patch(tx, resource_type, resource_id, change, if_match)]))[
+                0
+            ]
 
     async def conditional_update(
         self,
