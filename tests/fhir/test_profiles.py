@@ -10,7 +10,7 @@ import pytest
 
 from benhan import fhir
 from benhan.base.errors import InvalidInput
-from benhan.fhir.profiles import compile_profile
+from benhan.fhir.profiling import compile_profile
 from benhan.fhir.validation import faults
 
 Json = dict[str, Any]

@@ -43,7 +43,7 @@ from benhan.fhir.links import patient_of, patients_of, references
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
 from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
-from benhan.fhir.profiles import profiles
+from benhan.fhir.profiling import profiles
 from benhan.fhir.search import extract, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benhan.base.errors import Issue
-from benhan.fhir import invariants, profiles
+from benhan.fhir import invariants, profiling
 from benhan.fhir.path import Scope
 from benhan.fhir.path_values import resource_node
 from benhan.fhir.statements import issue_of
@@ -29,15 +29,15 @@ def judge(resource: object, profile: str | None = None) -> list[Issue]:
         return found
     kind = resource["resourceType"]
     if profile is not None:
-        known = profiles.is_known(profile)
-        asked = profiles.issues(resource, profile, kind) if known else [_unknown(profile, "error")]
+        known = profiling.is_known(profile)
+        asked = profiling.issues(resource, profile, kind) if known else [_unknown(profile, "error")]
         found = list(dict.fromkeys([*found, *asked]))
     if found:
         return found
     node = resource_node(resource)
     inside = frozenset(str(one.get("id")) for one in resource.get("contained", ()))
     scope = Scope(resource, resource, node, node, local_ids=inside)
-    strange = [_unknown(url, "warning") for url in profiles.claimed(resource) if not profiles.is_known(url)]
+    strange = [_unknown(url, "warning") for url in profiling.claimed(resource) if not profiling.is_known(url)]
     return [*strange, *invariants.advice(resource, kind, kind, scope)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benhan.base.errors import BenhanError, Issue
+from benhan.fhir.profiling import profiles
 from benhan.fhir.search import search_params
 from benhan.fhir.tables import RESOURCE_TYPES, load
 
@@ -111,6 +112,8 @@ def _resource(
     known = search_params(name)
     _known(params, known)
     out: JsonObject = {"type": name, "versioning": "versioned"}
+    if held := [url for url, one in sorted(profiles().items()) if one["type"] == name]:
+        out["supportedProfile"] = held
     if interactions:
         out["interaction"] = [{"code": code} for code in _TYPE_INTERACTIONS if code in interactions]
     out["readHistory"] = "vread" in interactions

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benhan.base.errors import InvalidInput, Issue
-from benhan.fhir import invariants, profiles, structure
+from benhan.fhir import invariants, profiling, structure
 from benhan.fhir.path import Scope
 from benhan.fhir.path_values import resource_node
 from benhan.fhir.tables import ELEMENTS, RESOURCE_TYPES
@@ -76,8 +76,8 @@ def _rules(resource: JsonObject, kind: str, where: str, root: JsonObject) -> lis
         found += invariants.contained_unused(resource, where)
     found += _safety(resource, kind, where)
     if "meta" in resource:
-        for url in profiles.claimed(resource):
-            found += profiles.issues(resource, url, where)
+        for url in profiling.claimed(resource):
+            found += profiling.issues(resource, url, where)
     return found
 
 
