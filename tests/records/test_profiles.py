@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from benhan import fhir, records
+from benhan.cli.demo.people import invent
+from benhan.gateways.bhyt import to_fhir
+from benhan.gateways.bhyt.samples import package_of, stories
+from benhan.identity import parse_qr, patient_resource, person_from_scan
 from benhan.records import LabOrder, ResultInput
 from benhan.store import Repository
 
@@ -61,3 +66,26 @@ async def test_people_without_papers_follow_the_profile_too(ward: Repository, bu
     for over in people:
         stored = await build.a_patient(ward, **over)
         assert [i for i in fhir.judge(stored.data, P + "nguoi-benh") if i.severity == "error"] == []
+
+
+def test_people_of_the_demo_follow_the_profile() -> None:
+    """Invented people as their cards are scanned: citizen card and BHYT card."""
+    for who in invent(60, 7, date(2026, 11, 23)):
+        for code in (who.cccd_qr(date(2023, 5, 4)), who.bhyt_qr("51Z01")):
+            patient = patient_resource(person_from_scan(parse_qr(code)), ma_bn="26000001")
+            wrong = [i for i in fhir.judge(patient, P + "nguoi-benh") if i.severity == "error"]
+            assert not wrong, (wrong, patient)
+
+
+def test_what_claims_of_others_become_follows_the_profiles() -> None:
+    """Person, card and đợt read from BHYT packages of any software."""
+    names = {"Patient": "nguoi-benh", "Coverage": "the-bhyt", "Encounter": "dot-dieu-tri"}
+    judged = 0
+    for number, story in enumerate(stories(), 1):
+        for entry in to_fhir(package_of(story, number))["entry"]:
+            name = names.get(entry["resource"]["resourceType"])
+            profile = P + name if name else None
+            wrong = [i for i in fhir.judge(entry["resource"], profile) if i.severity == "error"]
+            assert not wrong, (wrong, entry["resource"])
+            judged += 1
+    assert judged > 100
