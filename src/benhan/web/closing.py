@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.base.errors import BenhanError, InvalidInput, Issue
+from benhan.gateways import bhyt
 from benhan.web import rail, show
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.signing import opened_signer, seal_with
@@ -38,6 +39,7 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
         **{
             **frame,
             "gaps": gaps,
+            "faults": await _bhyt(visit, encounter_id),
             "steps": STEPS,
             "acts": [t for t in acts if visit.may(t.permission, case.khoa)],
             "others": [t for t in acts if not visit.may(t.permission, case.khoa)],
@@ -46,6 +48,16 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             **context,
         },
     )
+
+
+async def _bhyt(visit: Visit, encounter_id: str) -> list[bhyt.Finding]:
+    """What the rules of the claim say now, for those who may see the record or the claim."""
+    if not (visit.may("record.read") or visit.may("claim.read")):
+        return []
+    try:
+        return await bhyt.judge_case(visit.repo, encounter_id)
+    except BenhanError:
+        return []
 
 
 async def _complete(visit: Visit, encounter_id: str) -> None:

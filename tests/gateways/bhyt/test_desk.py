@@ -12,6 +12,7 @@ from benhan.base.errors import Conflict, InvalidInput, NotAllowed, RuleViolation
 from benhan.gateways.bhyt import (
     claim_row,
     desk,
+    judge_case,
     let_pass,
     line_states,
     make_row,
@@ -137,6 +138,23 @@ async def test_an_own_rule_is_tried_published_and_stops_the_claim(
     stopped = await claim_row(ward, record.admitted.ma_lk)
     assert stopped.state == "faulty"
     assert "CS-01" in {f["rule"] for f in stopped.faults}
+
+
+AT_ORDER = """rules:
+  - {id: CS-02, code: own.reason, table: XML1, field: LY_DO_VV, must: "LY_DO_VV == 'không có'", text: lý do khác,
+     source: quy định của bệnh viện, gates: [order], good: {LY_DO_VV: không có}, bad: {LY_DO_VV: sốt}}
+"""
+
+
+async def test_rules_speak_while_the_record_is_being_made(open_ward: Any, build: Any) -> None:
+    """Orders are judged while the patient is here, papers when he has left; each gate has its own rules."""
+    ward = await open_ward(None)
+    record = await build.an_inpatient_record(ward, signed=True)
+    await save_rule(ward, AT_ORDER, "published")
+    assert {f.rule for f in await judge_case(ward, record.id)} == {"CS-02"}
+    at_discharge = {f.rule for f in await judge_case(ward, record.id, "discharge")}
+    assert "B-XML7" in at_discharge
+    assert "CS-02" not in at_discharge
 
 
 def test_a_rule_must_agree_with_its_examples_and_leave_shipped_ones_alone() -> None:

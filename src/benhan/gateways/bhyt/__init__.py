@@ -13,6 +13,7 @@ Face::
     await note_line(repo, ma_lk, place, state, amount, reason) ; await line_states(repo, ma_lk)
     await reconcile(repo, month, read_portal_list(csv)) -> Reconciliation
     await save_rule(repo, yaml) ; set_rule_state ; own_rules ; try_rule(repo, rule, month) -> Trial ; one_rule(yaml)
+    await judge_case(repo, encounter_id, gate=None) -> list[Finding]    the rules while the record is being made
     await let_pass(repo, row, rule, place, reason) ; await passes(repo, ma_lk)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
     to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package
@@ -46,6 +47,7 @@ from benhan.gateways.bhyt.desk import (
     reconcile,
 )
 from benhan.gateways.bhyt.from_fhir import from_fhir
+from benhan.gateways.bhyt.gates import judge_case
 from benhan.gateways.bhyt.ingest import IngestResult, ingest, replay
 from benhan.gateways.bhyt.jobs import TOPIC as SUBMIT_TOPIC
 from benhan.gateways.bhyt.jobs import register_jobs, submit_waiting
@@ -118,6 +120,7 @@ __all__ = [
     "facts_from_record",
     "from_fhir",
     "ingest",
+    "judge_case",
     "let_pass",
     "line_states",
     "make_row",

@@ -81,10 +81,14 @@ def identifier(resource: JsonObject, system: str) -> str:
     return next((str(i["value"]) for i in resource.get("identifier", []) if i.get("system") == system), "")
 
 
-async def facts_from_record(repo: Repository, encounter_id: str) -> ClaimFacts:
-    """Facts of an ended đợt. Raises: ``Conflict`` bhyt.not-discharged."""
+async def facts_from_record(repo: Repository, encounter_id: str, *, provisional: bool = False) -> ClaimFacts:
+    """Facts of an ended đợt; ``provisional``: also of one that still runs, as if it ended now.
+
+    Raises: ``Conflict`` bhyt.not-discharged.
+    """
     here = await records.case(repo, encounter_id)
-    if here.discharged_at is None:
+    left = here.discharged_at or (repo.clock.now() if provisional else None)
+    if left is None:
         raise Conflict("bhyt.not-discharged", "Chưa ra viện: chưa lập được hồ sơ BHYT.")
     encounter = (await repo.read("Encounter", encounter_id)).data
     tenants = await repo.store.tenants()
@@ -100,7 +104,7 @@ async def facts_from_record(repo: Repository, encounter_id: str) -> ClaimFacts:
         facility=facility,
         made_on=local_date(repo.clock.now()),
         arrived=here.admitted_at,
-        left=here.discharged_at,
+        left=left,
         kind=kind,
         head=head,
         cards=await _cards(repo, encounter_id),
