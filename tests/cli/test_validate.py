@@ -54,6 +54,26 @@ def test_lines_of_ndjson_are_named(tmp_path: Path) -> None:
     assert "dòng 3: Patient.gender: lỗi: Mã không có trong bộ mã bắt buộc" in text
 
 
+def test_a_long_file_is_told_in_bounds(tmp_path: Path) -> None:
+    """Thousands of bad lines: errors first, the rest counted."""
+    path = tmp_path / "x.ndjson"
+    path.write_text(f"{GOOD}\n" * 1500 + f"{BAD}\n" * 700, encoding="utf-8")
+    code, (found,) = outcomes(path)
+    assert code == 1
+    assert [i["severity"] for i in found["issue"]].count("error") == 1000
+    assert found["issue"][0]["diagnostics"].startswith("line 1501;")
+    assert found["issue"][-1]["details"]["text"] == "Còn 400 lỗi và 500 khuyến nghị nữa không được liệt kê."
+
+
+def test_a_profile_can_be_asked_for(tmp_path: Path) -> None:
+    """Valid by the base, not by the profile; an unknown profile is an error."""
+    (tmp_path / "a.json").write_text(GOOD, encoding="utf-8")
+    code, (found,) = outcomes("--profile", "urn:benhan:profile:nguoi-benh", tmp_path)
+    assert code == 1
+    assert places(found) == [("error", "Patient.name")]
+    assert outcomes("--profile", "urn:khong-co", tmp_path)[0] == 1
+
+
 def test_xml_is_judged_too(tmp_path: Path) -> None:
     """The same faults at the same places as in JSON; faults of the form of XML before."""
     head = '<Patient xmlns="http://hl7.org/fhir">'

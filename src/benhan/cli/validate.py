@@ -14,6 +14,8 @@ from benhan.base.errors import BenhanError, Issue
 from benhan.cli.common import console, errors
 
 ENDINGS = (".json", ".ndjson", ".xml")
+MOST = 1_000
+MAX_BYTES = 200_000_000
 FILE_URL = "http://hl7.org/fhir/StructureDefinition/operationoutcome-file"
 
 
@@ -31,7 +33,7 @@ def validate(
     worst = 0
     for path in _files(files):
         try:
-            found = list(_judge(path, profile))
+            found = _gathered(_judge(path, profile))
         except OSError as error:
             errors.print(f"{path}: không đọc được ({error.strerror}).", markup=False)
             worst = 2
@@ -43,6 +45,27 @@ def validate(
         raise typer.Exit(worst)
 
 
+Found = tuple[int | None, Issue]
+"""Line of an NDJSON file, None for other files, and the issue there."""
+
+
+def _gathered(stream: Iterator[Found]) -> list[Found]:
+    """Errors before warnings, at most ``MOST`` of each; how many more there were is the last issue."""
+    kept: dict[bool, list[Found]] = {True: [], False: []}
+    more = {True: 0, False: 0}
+    for found in stream:
+        wrong = found[1].severity in ("error", "fatal")
+        if len(kept[wrong]) < MOST:
+            kept[wrong].append(found)
+        else:
+            more[wrong] += 1
+    if any(more.values()):
+        text = f"Còn {more[True]} lỗi và {more[False]} khuyến nghị nữa không được liệt kê."
+        rest = Issue("fhir.more-issues", text, severity="information", issue_type="informational")
+        return [*kept[True], *kept[False], (None, rest)]
+    return kept[True] + kept[False]
+
+
 def _files(given: list[Path]) -> Iterator[Path]:
     """The files themselves, and what lies in a folder, by name."""
     for path in given:
@@ -52,7 +75,7 @@ def _files(given: list[Path]) -> Iterator[Path]:
             yield path
 
 
-def _judge(path: Path, profile: str | None) -> Iterator[tuple[int | None, Issue]]:
+def _judge(path: Path, profile: str | None) -> Iterator[Found]:
     """(line of an NDJSON file or None, issue). Raises ``OSError``."""
     if path.suffix != ".ndjson":
         for issue in _issues(path.read_bytes(), path.suffix, profile):
@@ -67,13 +90,15 @@ def _judge(path: Path, profile: str | None) -> Iterator[tuple[int | None, Issue]
 
 def _issues(raw: bytes, ending: str, profile: str | None) -> list[Issue]:
     try:
-        resource = fhir.from_xml(raw) if ending == ".xml" else json_door.loads_object(raw)
+        resource = (
+            fhir.from_xml(raw) if ending == ".xml" else json_door.loads_object(raw, max_bytes=MAX_BYTES)
+        )
         return fhir.judge(resource, profile)
     except BenhanError as error:
         return list(error.issues)
 
 
-def _print_json(path: Path, found: list[tuple[int | None, Issue]]) -> None:
+def _print_json(path: Path, found: list[Found]) -> None:
     out = fhir.outcome([issue for _, issue in found])
     for entry, (line, _) in zip(out["issue"], found, strict=False):
         if line is not None:
@@ -82,9 +107,12 @@ def _print_json(path: Path, found: list[tuple[int | None, Issue]]) -> None:
     sys.stdout.buffer.write(json_door.dumps({**out, "extension": [file]}) + b"\n")
 
 
-def _print_text(path: Path, found: list[tuple[int | None, Issue]], wrong: bool) -> None:
+_SAID = {"warning": "khuyến nghị", "information": "ghi chú"}
+
+
+def _print_text(path: Path, found: list[Found], wrong: bool) -> None:
     console.print(f"{path}: {'có lỗi' if wrong else 'hợp lệ'}", markup=False, style="red" if wrong else None)
     for line, issue in found:
         place = f"dòng {line}: " if line is not None else ""
-        said = "lỗi" if issue.severity in ("error", "fatal") else "khuyến nghị"
+        said = _SAID.get(issue.severity, "lỗi")
         console.print(f"  {place}{issue.expression or '-'}: {said}: {issue.text}", markup=False)
