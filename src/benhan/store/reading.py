@@ -25,6 +25,8 @@ CURRENT = (
     f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
     "where c.tenant = %s and c.type = %s and c.id = %s"
 )
+# A writer that waited for another gets the new row of current_version, but in this statement's snapshot the log has no
+# such version yet, so the join gives nothing. The lock is held all the same: a second run of the statement reads it.
 CURRENT_FOR_UPDATE = CURRENT + " for update of c"
 CURRENT_BY_RID = (
     f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only

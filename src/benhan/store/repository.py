@@ -278,6 +278,8 @@ class Repository:
         """The current version without policy or audit; ``lock`` for a write that follows."""
         sql = reading.CURRENT_FOR_UPDATE if lock else reading.CURRENT
         row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
+        if row is None and lock:  # absent, or changed while we waited: see CURRENT_FOR_UPDATE
+            row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
         return (
             None
             if row is None
@@ -293,6 +295,8 @@ class Repository:
             return {}
         values = ([p[0] for p in asked], [p[1] for p in asked], self.ctx.tenant)
         rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
+        if len(rows) < len(asked):  # absent, or changed while we waited: see CURRENT_FOR_UPDATE
+            rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
         found: dict[tuple[str, str], Current] = {}
         for row in rows:
             current = await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
@@ -400,12 +404,13 @@ class Repository:
         resource_type, resource_id = given["resourceType"], _checked_id(given["id"])
         at = self.clock.now()
         version = 1 if old is None else old.stored.version + 1
-        if raw is None:
+        if raw is None and isinstance(given.get("meta"), dict | None):
             meta = {**(given.get("meta") or {}), "versionId": str(version), "lastUpdated": instant(at)}
             head = {"resourceType": resource_type, "id": resource_id, "meta": meta}
             raw = dumps({**head, **{k: v for k, v in given.items() if k not in head}})
             given = loads_object(raw)
         validate(given)
+        raw = raw or b""  # a meta that is no object has just been refused
         before = None if old is None or old.stored.deleted else old.stored.data
         if before is not None:
             self.policy.check(self.ctx, action, resource_type, before)
