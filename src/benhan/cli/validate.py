@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import typer
+from rich.console import Console
 
 from benhan import fhir
 from benhan.base import json_door
 from benhan.base.errors import BenhanError, Issue
-from benhan.cli.common import console, errors
 
 ENDINGS = (".json", ".ndjson", ".xml")
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Its own consoles: those of ``common`` come with the store, which files do not need."""
+
 MOST = 1_000
 MAX_BYTES = 200_000_000
 FILE_URL = "http://hl7.org/fhir/StructureDefinition/operationoutcome-file"
