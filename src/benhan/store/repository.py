@@ -338,7 +338,7 @@ class Repository:
         resource_type = given["resourceType"]
         resource_id = given.get("id")
         if resource_id is None:
-            patient = None if resource_type == "Patient" else patient_of(given)
+            patient = None if resource_type == "Patient" else _placement(given)
             resource_id = new_id(patient, self.clock)
             raw = None
         elif (old := await self.current(resource_type, _checked_id(resource_id), lock=True)) is not None:
@@ -467,6 +467,14 @@ def _type_of(given: JsonObject) -> str:
             "store.unknown-type", "Thiếu loại tài liệu hoặc loại không được lưu.", expression="resourceType"
         )
     return resource_type
+
+
+def _placement(given: JsonObject) -> str | None:
+    """Patient beside whom a new resource is placed; None for what is malformed, which validation refuses later."""
+    try:
+        return patient_of(given)
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def _checked_id(resource_id: Any) -> str:

@@ -1,0 +1,217 @@
+"""No leak: every type × every interaction × own or another's compartment × own or another facility.
+
+Generated, not written by hand: each served type gets a resource for two patients at one facility and for one patient
+at another, all with a secret word inside. Then a patient of the first facility and a doctor of the second go through
+every route there is. A secret of another's must not be in any answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from benhan.access import AccessPolicy
+from benhan.api import Caller, create_app
+from benhan.api.asking import SERVED
+from benhan.fhir import RESOURCE_TYPES, patient_of, search_params
+from benhan.store import Actor, Ctx, Repository, Store
+
+from .conftest import Client, admin_repo, code_of
+
+OWN, OTHER, FOREIGN = "so-huu", "nguoi-khac", "noi-khac"
+ALLERGY = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+TAG = "urn:test:bi-mat"
+MINIMAL: dict[str, dict[str, Any]] = {
+    "Patient": {"name": [{"text": "A"}]},
+    "Observation": {"status": "final", "code": {"text": "x"}, "subject": "?"},
+    "Condition": {"subject": "?"},
+    "Encounter": {"status": "planned", "class": {"code": "IMP"}, "subject": "?"},
+    "EpisodeOfCare": {"status": "active", "patient": "?"},
+    "Composition": {"status": "final", "type": {"text": "x"}, "date": "2026", "author": [{"display": "x"}],
+                    "title": "x", "subject": "?"},
+    "DocumentReference": {"status": "current", "content": [{"attachment": {"url": "urn:x"}}], "subject": "?"},
+    "DiagnosticReport": {"status": "final", "code": {"text": "x"}, "subject": "?"},
+    "AllergyIntolerance": {"patient": "?", "clinicalStatus": {"coding": [{"code": "active", "system": ALLERGY}]}},
+    "MedicationRequest": {"status": "active", "intent": "order", "medicationCodeableConcept": {"text": "x"},
+                          "subject": "?"},
+    "ServiceRequest": {"status": "active", "intent": "order", "subject": "?"},
+    "Procedure": {"status": "completed", "subject": "?"},
+    "QuestionnaireResponse": {"status": "completed", "subject": "?"},
+    "Coverage": {"status": "active", "beneficiary": "?", "payor": [{"display": "x"}]},
+    "Account": {"status": "active", "subject": ["?"]},
+    "ChargeItem": {"status": "billable", "code": {"text": "x"}, "subject": "?"},
+    "Consent": {"status": "active", "scope": {"text": "x"}, "category": [{"text": "x"}], "patient": "?",
+                "policyRule": {"text": "x"}},
+    "RelatedPerson": {"patient": "?"},
+    "Specimen": {"subject": "?"},
+    "Basic": {"code": {"text": "x"}, "subject": "?"},
+    "Binary": {"contentType": "text/plain", "securityContext": "?"},
+    "List": {"status": "current", "mode": "working", "subject": "?"},
+    "Provenance": {"target": ["?"], "recorded": "2026-11-20T00:00:00Z", "agent": [{"who": {"display": "x"}}]},
+    "Immunization": {"status": "completed", "vaccineCode": {"text": "x"}, "patient": "?",
+                     "occurrenceString": "x"},
+    "CarePlan": {"status": "active", "intent": "plan", "subject": "?"},
+}  # fmt: skip
+
+
+def resource(kind: str, mark: str) -> dict[str, Any]:
+    """A resource of the patient ``mark`` with the secret of the same name."""
+    patient = {"reference": f"Patient/{mark}"}
+    body = {k: patient if v == "?" else [patient] if v == ["?"] else v for k, v in MINIMAL[kind].items()}
+    meta = {"tag": [{"system": TAG, "code": f"mat-{mark}"}]}
+    return {"resourceType": kind, "id": mark, "meta": meta, **body}
+
+
+async def fill(repo: Repository, mark: str) -> None:
+    """One resource of each type for one patient, each with two versions."""
+    for kind in MINIMAL:
+        made = resource(kind, mark)
+        assert kind == "Patient" or patient_of(made) == mark, kind
+        await repo.update(made)
+        await repo.update(made)
+
+
+def addresses(kind: str, mark: str) -> Iterator[tuple[str, str]]:
+    """Every way to ask for a resource of ``kind`` that belongs to ``mark``."""
+    one = f"{kind}/{mark}"
+    yield from (
+        ("GET", one),
+        ("GET", f"{one}/_history/1"),
+        ("GET", f"{one}/_history"),
+        ("GET", f"{one}/$meta"),
+    )
+    yield from (("GET", f"{one}/$validate"), ("GET", f"{kind}/_history"), ("GET", kind), ("HEAD", one))
+    yield from (("GET", f"{kind}?_id={mark}"), ("GET", f"{kind}?_tag={TAG}|mat-{mark}"))
+    yield from (("GET", f"{kind}?_id={mark}&_summary=count"), ("GET", f"{kind}?_id={mark}&_total=accurate"))
+    yield from (("PATCH", one), ("DELETE", one), ("PUT", one), ("DELETE", f"{kind}?_id={mark}"))
+    for name, param in search_params(kind).items():
+        if param.type == "reference" and "Patient" in param.targets:
+            yield "GET", f"{kind}?{name}=Patient/{mark}"
+            yield "GET", f"{kind}?{name}:Patient._id={mark}"
+            yield "GET", f"{kind}?_include={kind}:{name}"
+            yield "GET", f"Patient?_revinclude={kind}:{name}"
+            yield "GET", f"Patient?_has:{kind}:{name}:_id={mark}"
+
+
+ALSO = ("_history", "Patient/{mark}/$everything", "Composition/{mark}/$document")
+
+
+class Walker:
+    """One caller who asks for everything and must not see ``secrets``."""
+
+    def __init__(self, client: Client, facility: str, secrets: tuple[str, ...]) -> None:
+        self.client, self.facility, self.secrets = client, facility, secrets
+        self.asked = 0
+
+    async def ask(self, method: str, path: str, kind: str, mark: str) -> None:
+        """One request; the answer holds no secret, and no number that counts one."""
+        headers, body = {}, None
+        if method == "PUT":
+            body = json.dumps(resource(kind, mark)).encode()
+            headers["Content-Type"] = "application/fhir+json"
+        if method == "PATCH":
+            body = b'[{"op":"test","path":"/id","value":"%s"}]' % mark.encode()
+            headers["Content-Type"] = "application/json-patch+json"
+        answer = await self.client.request(
+            method, f"/fhir/{self.facility}/{path}", headers=headers, content=body
+        )
+        self.asked += 1
+        told = f"{method} {path}: {answer.status_code} {answer.text[:300]}"
+        assert answer.status_code < 500, told
+        assert not any(f'"mat-{s}"' in answer.text for s in self.secrets), told
+        if method in ("PUT", "PATCH", "DELETE") or path.startswith(f"{kind}/{mark}"):
+            assert answer.status_code in (403, 404) or "?" in path, told
+        if "_id=" in path and answer.status_code == 200 and "_has" not in path and "._id" not in path:
+            assert answer.json().get("total", 0) == 0, told
+
+    async def everything(self, kinds: list[str], mark: str) -> None:
+        """All routes for all types of one patient."""
+        for kind in kinds:
+            for method, path in addresses(kind, mark):
+                await self.ask(method, path, kind, mark)
+        for path in ALSO:
+            await self.ask("GET", path.format(mark=mark), "", mark)
+        batch = [{"request": {"method": "GET", "url": f"{k}/{mark}"}} for k in kinds]
+        batch += [{"request": {"method": "GET", "url": f"{k}?_id={mark}"}} for k in kinds]
+        for kind in ("batch", "transaction"):
+            bundle = {"resourceType": "Bundle", "type": kind, "entry": batch}
+            answer = await self.client.post(f"/fhir/{self.facility}", json=bundle)
+            assert not any(f'"mat-{s}"' in answer.text for s in self.secrets), answer.text[:300]
+
+
+def client_of(store: Store, tenant: UUID, policy: AccessPolicy) -> Client:
+    """A client of one caller."""
+    import httpx
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    async def somebody(request: object) -> Caller:
+        return Caller(Ctx(tenant, Actor("Practitioner/t", "Kiểm thử", "person")), policy)
+
+    app = Starlette(routes=[Mount("/fhir", create_app(store, authenticate=somebody))])
+    return Client(transport=httpx.ASGITransport(app=app), base_url="http://node.test")
+
+
+async def filled(store: Store, tenant: UUID, other: UUID) -> None:
+    """Two patients here, one there."""
+    await fill(admin_repo(store, tenant), OWN)
+    await fill(admin_repo(store, tenant), OTHER)
+    await fill(admin_repo(store, other), FOREIGN)
+
+
+async def walk(store: Store, tenant: UUID, other_tenant: UUID, kinds: list[str]) -> None:
+    """Both callers through everything that is not theirs, at both facilities."""
+    await filled(store, tenant, other_tenant)
+    here, there = await code_of(store, tenant), await code_of(store, other_tenant)
+    patient = client_of(store, tenant, AccessPolicy.of_roles(["nguoi_benh"], patient=OWN))
+    machine = client_of(store, other_tenant, AccessPolicy.of_scopes("system/*.cruds"))
+    async with patient, machine:
+        own = await patient.get(f"/fhir/{here}/Patient/{OWN}/$everything?_count=100")
+        assert f"mat-{OWN}" in own.text  # the walk is not blind
+        assert len(own.json()["entry"]) >= 15
+        for client, facility, mark in (
+            (patient, here, OTHER),
+            (patient, there, FOREIGN),
+            (patient, here, FOREIGN),
+            (machine, here, OWN),
+        ):
+            secrets = (OTHER, FOREIGN) if client is patient else (OWN, OTHER)
+            walker = Walker(client, facility, secrets)
+            await walker.everything(kinds, mark)
+            assert walker.asked >= 16 * len(kinds)
+    repo = admin_repo(store, tenant)
+    for kind in kinds:  # nothing was written on the way
+        assert (await repo.read(kind, OTHER)).version == 2
+
+
+async def test_a_few_types(store: Store, tenant: UUID, other_tenant: UUID) -> None:
+    """The types that tell most, on every run."""
+    await walk(store, tenant, other_tenant, ["Patient", "Observation", "Composition"])
+
+
+@pytest.mark.long
+async def test_every_type(store: Store, tenant: UUID, other_tenant: UUID) -> None:
+    """All types that have a patient here."""
+    await walk(store, tenant, other_tenant, sorted(MINIMAL))
+
+
+async def test_export_gives_only_the_own(store: Store, tenant: UUID, other_tenant: UUID) -> None:
+    """The rows of an export are those of the caller's scope and facility."""
+    await filled(store, tenant, other_tenant)
+    system = AccessPolicy.of_scopes("system/*.rs")
+    repo = store.repo(Ctx(tenant, Actor("Device/t", "Kiểm thử", "machine")), system)
+    assert [row async for row in repo.export()] == []  # no letter x, no export
+    rows = [raw async for _, raw in admin_repo(store, other_tenant).export()]
+    assert rows
+    assert not any(f"mat-{OWN}".encode() in raw or f"mat-{OTHER}".encode() in raw for raw in rows)
+
+
+def test_policy_is_asked_of_types_without_rights() -> None:
+    """Every served type the patient's role does not name is refused: default deny."""
+    policy = AccessPolicy.of_roles(["nguoi_benh"], patient=OWN)
+    assert {t for t in RESOURCE_TYPES if t not in policy.rights} >= {"AuditEvent", "Task", "Subscription"}
+    assert set(MINIMAL) <= SERVED
