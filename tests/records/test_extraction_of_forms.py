@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from benhan import records
 from benhan.fhir import validate
 from benhan.forms import Form, catalogue, get, response, sample
+from benhan.records import everything_allowed
 from benhan.records.extraction import derive
+from benhan.store import Repository
 
 AT = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 RECORDS = [f for f in catalogue().all() if f.kind == "benh_an"]
@@ -55,3 +58,24 @@ def test_codes_keep_their_system() -> None:
     )
     systems = {r["code"]["text"]: r["code"]["coding"][0]["system"] for r in found}
     assert systems == {"Đau lưng dưới": "http://hl7.org/fhir/sid/icd-10", "Yêu thống": "urn:benhan:icd-yhct"}
+
+
+@pytest.mark.parametrize("code", ["05/BV1", "06/BV1", "15/BV1", "17/BV1", "18/BV1", "26/BV1"])
+async def test_other_records_are_opened_written_and_signed(code: str, ward: Repository, build: Any) -> None:
+    """The way of a record is the same on every form: known facts stand in it, saved, signed by its first signer."""
+    admitted = await build.an_admission(ward)
+    opened = await records.open_record(ward, admitted.encounter.id, code, build.DOCTOR, ward.clock.now())
+    known = await records.paper_answers(ward, opened.response.id)
+    assert known["ho_ten"] == "NGUYỄN VĂN MẪU"
+    form = get(code, date(2026, 11, 23))
+    given = {**known, **sample(form, 7)}
+    await records.save_form(ward, opened.response.id, given, build.DOCTOR)
+    role = form.signatures[0].role
+    signed = await records.sign_paper(
+        ward, opened.response.id, build.sign_as(build.DOCTOR, role), authorize=everything_allowed
+    )
+    assert signed is not None
+    paper = await records.paper(ward, opened.response.id)
+    assert [(s.role, s.standing) for s in paper.signatures] == [(role, True)]
+    found = await records.derived(ward, paper.response)
+    assert {"Condition", "Observation"} <= {r.data["resourceType"] for r in found.values()}
