@@ -17,7 +17,7 @@ from benhan.base import json_door
 from benhan.fhir import generate, invariants
 from benhan.fhir.path import Scope, compile_path, evaluate, truth
 from benhan.fhir.path_values import resource_node
-from benhan.fhir.tables import INVARIANTS, UNBOUND, load
+from benhan.fhir.tables import ELEMENTS, INVARIANTS, UNBOUND, load
 from benhan.fhir.validation import faults
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "fhir-r4-examples"
@@ -194,6 +194,57 @@ def test_resolve_answers_from_what_is_at_hand() -> None:
     assert kinds == ["Practitioner", "Organization"]
     assert len(evaluate("Observation.performer.where(resolve() is Practitioner)", report)) == 1
     assert resource_node(report)[0] == "Observation"
+
+
+def _official_rules() -> dict[str, set[str]]:
+    """Key of each error rule of the definitions → the paths it stands on, profiles of data types by their own name."""
+    out: dict[str, set[str]] = {}
+    for name in ("profiles-types", "profiles-resources"):
+        for one in generate.read(f"{name}.json.gz"):
+            if one["id"] not in NOT_R4:
+                for element in one.get("snapshot", {}).get("element", ()):
+                    path = one["id"] + element["path"][len(one["type"]) :].replace("[x]", "")
+                    for rule in element.get("constraint", ()):
+                        if rule["severity"] == "error" and rule.get("source", one["url"]) == one["url"]:
+                            out.setdefault(rule["key"], set()).add(path)
+    return out
+
+
+def test_every_rule_of_the_definitions_is_asked() -> None:
+    """Each stands on every path where the definitions put it, and the walk comes by there."""
+    official = _official_rules()
+    ours: dict[str, set[str]] = {}
+    for path, rules in INVARIANTS.items():
+        for key, severity, *_ in rules:
+            if severity == "error":
+                ours.setdefault(key, set()).add(path)
+    assert ours == official
+    asked: set[str] = set()
+    waiting, seen = list(fhir.RESOURCE_TYPES), set()
+    while waiting:
+        kind = waiting.pop()
+        if kind not in seen:
+            seen.add(kind)
+            asked |= {rule[0] for rule in invariants.rules(kind)}
+            for key, (child, _) in ELEMENTS.get(kind, {}).items():
+                asked |= {rule[0] for rule in invariants._path_rules(kind, key)}
+                waiting.append(child)
+    assert set(official) - asked == {"mqty-1"} | set(invariants.COVERED) | set(invariants.SKIPPED)
+
+
+def test_rules_on_single_elements_are_asked() -> None:
+    """Rules that stand on an element, not on its type: on lists, primitives, choices and references to content."""
+    wrong: list[tuple[dict[str, Any], str, str]] = [
+        ({"resourceType": "Organization", "name": "x", "address": [{"text": "a"}, {"use": "home", "text": "b"}]},
+         "org-2", "Organization.address[1]"),
+        ({"resourceType": "Organization", "name": "x", "telecom": [{"system": "phone", "use": "home", "value": "1"}]},
+         "org-3", "Organization.telecom[0]"),
+        ({"resourceType": "RiskAssessment", "status": "final", "subject": {"display": "x"},
+          "prediction": [{"probabilityRange": {"low": {"value": 1, "code": "mg", "system": "http://unitsofmeasure.org"}}}]},
+         "ras-1", "RiskAssessment.prediction[0].probability.ofType(Range)"),
+    ]  # fmt: skip
+    for resource, key, where in wrong:
+        assert (f"fhir.invariant.{key}", where) in [(i.code, i.expression) for i in faults(resource)]
 
 
 def test_every_rule_has_its_vietnamese_sentence() -> None:

@@ -147,7 +147,7 @@ class SchemaBuilder:
         return [
             [c["key"], c["severity"], c["expression"], c["human"]]
             for c in element.get("constraint", [])
-            if c.get("source") == own and "expression" in c
+            if c.get("source", own) == own and "expression" in c
         ]
 
     def _element(
