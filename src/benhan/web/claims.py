@@ -69,11 +69,23 @@ _OF_THE_PERSON = (
 def where(row: bhyt.ClaimRow, place: str, patient_id: str) -> str:
     """Address of the page, and of the field where it has one, that holds the fact behind a fault."""
     table, tag = place.split("/")[0], place.rsplit("/", 1)[-1]
+    behind = row.twin.get("/".join(place.split("/")[:2]), "")
+    if behind:
+        return source_page(row, behind)
     if table == "XML1" and tag.startswith(_OF_THE_PERSON) and patient_id:
         return f"/nguoi-benh/{patient_id}"
     name = f"{table}/{tag}"
     below = next((address for start, address in _PLACES if name.startswith(start)), "")
     return f"/dot/{row.encounter}{below}"
+
+
+def source_page(row: bhyt.ClaimRow, reference: str) -> str:
+    """Page on which the fact behind a line stands."""
+    kind, _, name = reference.partition("/")
+    if kind == "QuestionnaireResponse":
+        return f"/dot/{row.encounter}/to-dieu-tri#d-{name}"
+    below = {"MedicationAdministration": "/thuoc", "MedicationDispense": "/thuoc", "Encounter": ""}
+    return f"/dot/{row.encounter}{below.get(kind, '/xet-nghiem')}"
 
 
 @page("claim.read")
@@ -151,6 +163,7 @@ async def _claim(visit: Visit, **context: Any) -> Response:
             ],
             "passable": {r.id for r in bhyt.shipped_rules() if r.may_pass},
             "lines": await bhyt.line_states(visit.repo, row.ma_lk),
+            "twins": [(p, source_page(row, ref), ref.partition("/")[0]) for p, ref in row.twin.items()],
             "passes": await bhyt.passes(visit.repo, row.ma_lk),
             "account": await _account(visit, row),
             "states": STATES,

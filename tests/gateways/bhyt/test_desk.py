@@ -93,6 +93,10 @@ async def test_a_refusal_then_acceptance_and_lines_after_sending(
     await _send(ward, record)
     row = await claim_row(ward, record.admitted.ma_lk)
     assert (row.state, row.sent) == ("received", 2)
+    lines = {f.split("/")[0] for f in row.twin}
+    assert lines >= {"XML2", "XML3", "XML4", "XML5"}, "every line has the fact behind it"
+    for place, source in row.twin.items():
+        assert (await ward.read(*source.split("/"))).id, place
     board = await desk(ward, month=row.month)
     assert board.sums["received"]["count"] == 1
     assert board.sums["received"]["bhtt"] == row.totals["bhtt"]

@@ -47,7 +47,7 @@ class CardFacts:
 
 @dataclass(frozen=True, slots=True)
 class DrugLine:
-    """A drug given or dispensed. ``in_scope`` False: the patient pays."""
+    """A drug given or dispensed. ``in_scope`` False: the patient pays; ``source``: reference of the fact behind it."""
 
     code: str
     name: str
@@ -68,6 +68,7 @@ class DrugLine:
     in_scope: bool = True
     other: OtherSources = field(default_factory=OtherSources)
     more: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class ServiceLine:
     ceiling: Decimal | None = None
     other: OtherSources = field(default_factory=OtherSources)
     more: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class ResultLine:
     reader: str
     description: str = ""
     conclusion: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ class ProgressLine:
     consultation: str = ""
     operation: str = ""
     stage: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,19 @@ def card_at(cards: Sequence[CardFacts], at: datetime) -> CardFacts | None:
 def treatment_days(kind: str, arrived: datetime, left: datetime) -> int:
     """SO_NGAY_DTRI by QĐ 4750."""
     return 0 if kind in _NO_DAYS else (local_date(left) - local_date(arrived)).days + 1
+
+
+def twin_of(facts: ClaimFacts) -> list[dict[str, str]]:
+    """The fact behind each line, as :func:`build_claim` numbers them: ``place`` and ``source`` (a reference)."""
+    tables: dict[str, Sequence[DrugLine | ServiceLine | ResultLine | ProgressLine]] = {
+        "XML2": facts.drugs, "XML3": facts.services, "XML4": facts.results, "XML5": facts.progress,
+    }  # fmt: skip
+    return [
+        {"place": f"{table}/dòng {number}", "source": line.source}
+        for table, lines in tables.items()
+        for number, line in enumerate(lines, 1)
+        if line.source
+    ]
 
 
 def build_claim(facts: ClaimFacts) -> Package:

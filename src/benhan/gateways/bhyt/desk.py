@@ -32,13 +32,14 @@ _TOTALS = {
 }  # fmt: skip
 _PUT = """
 insert into bhyt_claim (tenant, ma_lk, encounter, claim, sha256, name, khoa, kind, left_at, month, state, sent, answer,
-    faults, changes, total_bv, total_bh, total_bhtt, total_bncct, total_bntt, total_other, at)
+    faults, changes, twin, total_bv, total_bh, total_bhtt, total_bncct, total_bntt, total_other, at)
 values (%(tenant)s, %(ma_lk)s, %(encounter)s, %(claim)s, %(sha256)s, %(name)s, %(khoa)s, %(kind)s, %(left_at)s, %(month)s,
-    %(state)s, %(sent)s, %(answer)s, %(faults)s, %(changes)s, %(total_bv)s, %(total_bh)s, %(total_bhtt)s, %(total_bncct)s,
+    %(state)s, %(sent)s, %(answer)s, %(faults)s, %(changes)s, %(twin)s,
+    %(total_bv)s, %(total_bh)s, %(total_bhtt)s, %(total_bncct)s,
     %(total_bntt)s, %(total_other)s, %(at)s)
 on conflict (tenant, ma_lk) do update set claim = excluded.claim, sha256 = excluded.sha256, name = excluded.name,
     khoa = excluded.khoa, kind = excluded.kind, left_at = excluded.left_at, month = excluded.month, state = excluded.state,
-    sent = bhyt_claim.sent + excluded.sent, answer = excluded.answer, faults = excluded.faults,
+    sent = bhyt_claim.sent + excluded.sent, answer = excluded.answer, faults = excluded.faults, twin = excluded.twin,
     changes = case when excluded.sha256 = bhyt_claim.sha256 then bhyt_claim.changes else excluded.changes end,
     total_bv = excluded.total_bv, total_bh = excluded.total_bh, total_bhtt = excluded.total_bhtt,
     total_bncct = excluded.total_bncct, total_bntt = excluded.total_bntt, total_other = excluded.total_other, at = excluded.at
@@ -78,7 +79,9 @@ where tenant = %s and ma_lk = %s order by place, seq desc
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """A claim at the desk. Totals in VND; ``faults``: severity, code, place, text, rule; ``changes``: place, before, after."""
+    """A claim at the desk. Totals in VND; ``faults``: severity, code, place, text, rule; ``changes``: place, before, after;
+    ``twin``: place of a line → reference of the fact behind it.
+    """
 
     ma_lk: str
     encounter: str
@@ -94,6 +97,7 @@ class ClaimRow:
     answer: str
     faults: tuple[Mapping[str, str], ...]
     changes: tuple[Mapping[str, str], ...]
+    twin: Mapping[str, str]
     totals: Mapping[str, Decimal]
     at: datetime
 
@@ -167,6 +171,7 @@ async def put_claim(
     answer: str,
     findings: Iterable[Finding],
     before: Package | None,
+    twin: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write down how a claim stands now, in the transaction of ``repo``."""
     head = package.table("XML1")[0]
@@ -178,6 +183,7 @@ async def put_claim(
         "faults": Jsonb([
             {"severity": f.severity, "code": f.code, "place": f.place, "text": f.text, "rule": f.rule} for f in findings
         ]),
+        "twin": Jsonb(list(twin)),
         "changes": Jsonb(changes_between(before, package) if before is not None else []),
         **{column: number(head, tag) for column, tag in _TOTALS.items()},
     }  # fmt: skip
@@ -321,5 +327,6 @@ def _claim_row(row: Mapping[str, Any]) -> ClaimRow:
                                         "month", "state", "sent", "answer", "at")},
         faults=tuple(row["faults"]),
         changes=tuple(row["changes"]),
+        twin={t["place"]: t["source"] for t in row["twin"]},
         totals={column.removeprefix("total_"): row[column] for column in _TOTALS},
     )  # fmt: skip

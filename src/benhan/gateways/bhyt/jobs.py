@@ -21,7 +21,7 @@ from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
 from benhan.gateways.bhyt.card_job import CARD_TOPIC, check_cards
 from benhan.gateways.bhyt.check import Finding, check, errors
-from benhan.gateways.bhyt.claim import build_claim
+from benhan.gateways.bhyt.claim import ClaimFacts, build_claim, twin_of
 from benhan.gateways.bhyt.desk import known_claim, put_claim
 from benhan.gateways.bhyt.own_rules import passes, published_rules, with_passes
 from benhan.gateways.bhyt.package import Package, read_package, write_package
@@ -60,7 +60,8 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     ctx = Ctx(tenant, _DEVICE, purpose="HPAYMT")
     repo = store.repo(ctx, SystemPolicy())
     encounter_id = str(payload["encounter"])
-    package = await _package(repo, encounter_id)
+    facts = await _facts(repo, encounter_id)
+    package = build_claim(facts)
     raw = write_package(package)
     findings = with_passes(check(package, own=await published_rules(repo)), await passes(repo, package.ma_lk))
     claim_id = claim_id_of(package, raw)
@@ -70,7 +71,7 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     portal = portal_of(store.settings, package.facility, clock=store.clock)
     waiting = portal is None and not faults
     await _keep(repo, encounter_id, claim_id, package, raw, waiting=waiting)
-    at_desk = await _at_desk(repo, encounter_id, claim_id, package, raw, findings)
+    at_desk = await _at_desk(repo, encounter_id, claim_id, package, raw, findings, twin_of(facts))
     await at_desk("faulty" if faults else "waiting", sent=False, answer="")
     if faults:
         await _answer(repo, encounter_id, claim_id, None, findings)
@@ -90,7 +91,13 @@ class AtDesk(Protocol):
 
 
 async def _at_desk(
-    repo: Repository, encounter_id: str, claim_id: str, package: Package, raw: bytes, findings: list[Finding]
+    repo: Repository,
+    encounter_id: str,
+    claim_id: str,
+    package: Package,
+    raw: bytes,
+    findings: list[Finding],
+    twin: list[dict[str, str]],
 ) -> AtDesk:
     sha256 = hashlib.sha256(raw).hexdigest()
     known = await known_claim(repo, package.ma_lk)
@@ -102,7 +109,7 @@ async def _at_desk(
     async def write(state: str, *, sent: bool, answer: str) -> None:
         await put_claim(
             repo, package, encounter=encounter_id, claim=claim_id, sha256=sha256, left_at=left, state=state, sent=sent,
-            answer=answer, findings=findings, before=before,
+            answer=answer, findings=findings, before=before, twin=twin,
         )  # fmt: skip
 
     return write
@@ -118,10 +125,10 @@ async def submit_waiting(store: Store, tenant: UUID) -> int:
     return len(page.entries)
 
 
-async def _package(repo: Repository, encounter_id: str) -> Package:
-    """The package, dated by the day of leaving so that the same facts give the same bytes on every delivery."""
+async def _facts(repo: Repository, encounter_id: str) -> ClaimFacts:
+    """What the claim says, dated by the day of leaving: the same facts give the same bytes on every delivery."""
     facts = await facts_from_record(repo, encounter_id)
-    return build_claim(replace(facts, made_on=local_date(facts.left)))
+    return replace(facts, made_on=local_date(facts.left))
 
 
 def claim_id_of(package: Package, raw: bytes) -> str:

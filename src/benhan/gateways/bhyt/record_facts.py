@@ -172,6 +172,7 @@ async def _drug(reader: _Reader, line: ChargeLine) -> DrugLine:
         done=line.happened,
         registration=listed.registration_no if listed else "",
         in_scope=line.payer == "bhyt",
+        source=line.source,
     )
 
 
@@ -208,6 +209,7 @@ async def _service(reader: _Reader, line: ChargeLine, kind: str) -> ServiceLine:
         result_at=line.happened if report else None,
         in_scope=line.payer == "bhyt",
         bed=await _bed(reader, line.source) if group in ("14", "15") else "",
+        source=line.source,
     )
 
 
@@ -255,6 +257,7 @@ async def _results(reader: _Reader) -> list[ResultLine]:
                 str(quantity.get("unit", "")),
                 at,
                 await reader.licence(reader_of),
+                source=stored.reference,
             )
         )
     return sorted(found, key=lambda r: (r.at, r.code))
@@ -267,8 +270,9 @@ async def _progress(reader: _Reader) -> list[ProgressLine]:
             parts = (entry.values.get("dien_bien"), entry.values.get("y_lenh"))
             text = "\n".join(str(p) for p in parts if p)
             if text:
-                written = await reader.get(f"QuestionnaireResponse/{entry.id}")
-                found.append(ProgressLine(text, entry.happened, await reader.licence(written.get("author"))))
+                source = f"QuestionnaireResponse/{entry.id}"
+                author = await reader.licence((await reader.get(source)).get("author"))
+                found.append(ProgressLine(text, entry.happened, author, source=source))
     return sorted(found, key=lambda p: p.at)
 
 
