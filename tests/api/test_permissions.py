@@ -38,6 +38,40 @@ ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/{type}/{id}/$meta", "GET"): ("Patient/p1/$meta", "r", 200),
     ("/{facility}/{type}/{id}/$meta-add", "POST"): ("Patient/p1/$meta-add", "u", 200),
     ("/{facility}/{type}/{id}/$meta-delete", "POST"): ("Patient/p1/$meta-delete", "u", 200),
+    ("/{facility}/ValueSet/$expand", "GET"): ("ValueSet/$expand?url=urn:benhan:tinh/vs", "in", 200),
+    ("/{facility}/ValueSet/$expand", "POST"): ("ValueSet/$expand?url=urn:benhan:tinh/vs", "in", 200),
+    ("/{facility}/ValueSet/$validate-code", "GET"): (
+        "ValueSet/$validate-code?url=urn:benhan:tinh/vs&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/ValueSet/$validate-code", "POST"): (
+        "ValueSet/$validate-code?url=urn:benhan:tinh/vs&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/CodeSystem/$lookup", "GET"): (
+        "CodeSystem/$lookup?system=urn:benhan:tinh&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/CodeSystem/$lookup", "POST"): (
+        "CodeSystem/$lookup?system=urn:benhan:tinh&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/CodeSystem/$validate-code", "GET"): (
+        "CodeSystem/$validate-code?url=urn:benhan:tinh&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/CodeSystem/$validate-code", "POST"): (
+        "CodeSystem/$validate-code?url=urn:benhan:tinh&code=51",
+        "in",
+        200,
+    ),
+    ("/{facility}/ConceptMap/$translate", "GET"): ("ConceptMap/$translate?code=21010", "in", 200),
+    ("/{facility}/ConceptMap/$translate", "POST"): ("ConceptMap/$translate?code=21010", "in", 200),
     ("/{facility}/{type}/_history", "GET"): ("Patient/_history", "r", 200),
     ("/{facility}/{type}", "PATCH"): ("Patient?identifier=urn:x|1", "u", 200),
     ("/{facility}/{type}", "DELETE"): ("Patient?identifier=urn:x|2", "d", 204),
@@ -92,6 +126,8 @@ def body_of(route: str, method: str) -> dict | list | None:
     if "$meta-" in route:
         tag = {"system": "urn:x", "code": "thu"}
         return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [tag]}}]}
+    if "/$" in route and "{type}" not in route and method == "POST":
+        return {"resourceType": "Parameters"}
     if "$validate" in route:
         return {"resourceType": "Patient"} if method == "POST" else None
     if method == "PUT" or (method == "POST" and route == "/{facility}/{type}"):

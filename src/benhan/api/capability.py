@@ -26,6 +26,15 @@ _EVERY_TYPE = {
 #: Type → operation → definition.
 _OF_TYPE = {
     "Patient": {"everything": f"{_OFFICIAL}/Patient-everything"},
+    "ValueSet": {
+        "expand": f"{_OFFICIAL}/ValueSet-expand",
+        "validate-code": f"{_OFFICIAL}/ValueSet-validate-code",
+    },
+    "CodeSystem": {
+        "lookup": f"{_OFFICIAL}/CodeSystem-lookup",
+        "validate-code": f"{_OFFICIAL}/CodeSystem-validate-code",
+    },
+    "ConceptMap": {"translate": f"{_OFFICIAL}/ConceptMap-translate"},
     "Composition": {"document": f"{_OFFICIAL}/Composition-document"},
 }
 

@@ -21,6 +21,7 @@ from benhan.api.bundling import answer_bundle
 from benhan.api.capability import statement
 from benhan.api.oauth import smart_configuration
 from benhan.api.operations import Endpoint, Line, operation_lines
+from benhan.api.terminology import terminology_lines
 from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
 from benhan.base.settings import Settings
@@ -47,6 +48,7 @@ class FhirDoor:
             ("/{facility}/", "POST", self.bundle),
             ("/{facility}/_history", "GET", self.history),
             *operation_lines(self),
+            *terminology_lines(self),
             ("/{facility}/{type}", "GET", self.search),
             ("/{facility}/{type}", "POST", self.create),
             ("/{facility}/{type}", "PUT", self.conditional_update),

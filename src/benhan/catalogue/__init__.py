@@ -18,13 +18,14 @@ Faces (pure and synchronous; loaded once)::
     form_doi_tuong(payer, on) -> str                                  the four-box đối tượng of the cover
     facility_setting(name, on, *, facility=None) -> value         with validity, per facility, default "*"
     numbering_pattern(kind, on, *, facility=None, khoa=None) -> Pattern
+    terminology.code_system(url, on=…) / value_set / expand / translate   the lists as FHIR terminology
     names() -> NameParts                                          for generators of invented people
     data_file(name) -> Path
 """
 
 from __future__ import annotations
 
-from benhan.catalogue import systems
+from benhan.catalogue import systems, terminology
 from benhan.catalogue.icd10 import Icd10, icd10, icd10_search
 from benhan.catalogue.items import (
     Drug,
@@ -114,4 +115,5 @@ __all__ = [
     "retention_years",
     "successors",
     "systems",
+    "terminology",
 ]
