@@ -112,5 +112,5 @@ def test_rules_agree_on_a_resource_of_each_type() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", sorted(fhir.RESOURCE_TYPES))
 def test_rules_agree_at_length(kind: str) -> None:
-    """Forty resources a type."""
-    assert _compared(kind, 20) > 0
+    """Forty resources a type; a Binary has no rules."""
+    assert _compared(kind, 20) > 0 or kind == "Binary"
