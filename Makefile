@@ -19,6 +19,7 @@ test: $(STAMP)  ## every test, seeded samples
 
 test-long: $(STAMP)  ## the full counts
 	sh scripts/bootstrap
+	sh scripts/judges
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-server: $(STAMP)  ## store and isolation tests against a PostgreSQL 15 server

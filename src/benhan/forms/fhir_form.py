@@ -26,6 +26,7 @@ FORM_SYSTEM = systems.FORM
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _UCUM = systems.UCUM
+_CONTROLS = "http://hl7.org/fhir/questionnaire-item-control"
 EXT_DRAWING = "urn:benhan:ext:hinh-ve"
 EXT_CHART = "urn:benhan:ext:bieu-do"
 
@@ -79,7 +80,19 @@ def questionnaire(form: Form) -> JsonObject:
         "purpose": form.source,
         "effectivePeriod": period,
         "code": [{"system": FORM_SYSTEM, "code": form.code, "display": form.title}],
+        "extension": [
+            _launch(name, kind) for name, kind in (("patient", "Patient"), ("encounter", "Encounter"))
+        ],
         "item": list(_nested(form, _section_item)),
+    }
+
+
+def _launch(name: str, kind: str) -> JsonObject:
+    """What a filler hands over when the form is opened (SDC launchContext)."""
+    coding = {"system": "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext", "code": name}
+    return {
+        "url": f"{_SDC}launchContext",
+        "extension": [{"url": "name", "valueCoding": coding}, {"url": "type", "valueCode": kind}],
     }
 
 
@@ -153,17 +166,25 @@ def _extensions(form: Form, item: Item) -> Iterator[JsonObject]:
         yield {"url": f"{_EXT}entryFormat", "valueString": item.hint}
     if item.unit and item.type == "quantity":
         coding = _clean(system=_UCUM if item.ucum else None, code=item.ucum, display=item.unit)
-        yield {"url": f"{_EXT}questionnaire-unit", "valueCoding": coding}
+        yield {"url": f"{_EXT}questionnaire-unitOption", "valueCoding": coding}
     if item.range and item.type in ("integer", "decimal"):
         value = "valueInteger" if item.type == "integer" else "valueDecimal"
         for name, limit in (("minValue", item.range.min), ("maxValue", item.range.max)):
             if limit is not None:
                 yield {"url": f"{_EXT}{name}", value: int(limit) if item.type == "integer" else limit}
-    if item.populate:
+    if item.populate and not _in_table(form, item):
         expression = {"language": "text/fhirpath", "expression": FACTS[item.populate].path}
         yield {"url": f"{_SDC}initialExpression", "valueExpression": expression}
     if item.code_list:
         yield {"url": f"{FORM_SYSTEM}:danh-muc", "valueUri": CODE_LISTS[item.code_list].system}
+    control = _control(item)
+    if control:
+        coding = {"system": _CONTROLS, "code": control}
+        yield {"url": f"{_EXT}questionnaire-itemControl", "valueCodeableConcept": {"coding": [coding]}}
+    formula = calculation(form, item)
+    if formula:
+        expression = {"language": "text/fhirpath", "expression": formula}
+        yield {"url": f"{_SDC}calculatedExpression", "valueExpression": expression}
     if item.computed:
         yield {
             "url": f"{FORM_SYSTEM}:cong-thuc",
@@ -173,6 +194,44 @@ def _extensions(form: Form, item: Item) -> Iterator[JsonObject]:
         yield {"url": f"{FORM_SYSTEM}:chu-ky", "valueCode": item.role}
     if item.confidence != "high":
         yield {"url": f"{FORM_SYSTEM}:do-tin-cay", "valueCode": item.confidence}
+
+
+def _in_table(form: Form, item: Item) -> bool:
+    """Whether the item is a column; a value for each new row would be asked for again and again."""
+    table = item.link_id.rpartition(".")[0]
+    return table in form and form.item(table).type == "table"
+
+
+def _control(item: Item) -> str | None:
+    """How SDC says the item is shown: a table as a grid, a picked code as autocomplete, boxes as check boxes."""
+    if item.type == "table" and all(c.holds_answer and not c.repeats for c in item.children):
+        return "gtable"
+    if item.type == "code":
+        return "autocomplete"
+    if item.type == "choice":
+        return "check-box" if item.repeats else "radio-button"
+    return None
+
+
+def calculation(form: Form, item: Item) -> str | None:
+    """FHIRPath of a computed item, where the function can be said in FHIRPath; columns of tables are not."""
+    if item.computed is None or any(name not in form for name in item.computed.of):
+        return None
+    of = [form.item(name) for name in item.computed.of]
+    if any("." in i.link_id and i.type == "table" for i in of) or any(i.type == "table" for i in of):
+        return None
+    named = " | ".join(f"'{i.link_id}'" for i in of)
+    values = f"%resource.repeat(item).where(linkId in ({named})).answer.value"
+    if item.computed.function == "points":
+        return f"{values}.code.select(toInteger()).sum()"
+    if item.computed.function == "total":
+        return f"{values}.value.sum()" if all(i.type == "quantity" for i in of) else f"{values}.sum()"
+    if item.computed.function == "bmi":
+        weight, height = (
+            f"%resource.repeat(item).where(linkId = '{i.link_id}').answer.value.value" for i in of
+        )
+        return f"({weight} / ({height} / 100).power(2)).round(1)"
+    return None
 
 
 def _translation(text: str) -> JsonObject:
