@@ -162,6 +162,15 @@ def test_burn_area_is_summed_over_regions_and_depths() -> None:
     assert burn_area([{"do_1": "chín"}]) is None
 
 
+def test_deep_burns_are_part_of_the_burnt_area() -> None:
+    """More deep than burnt at all asks for a look."""
+    form = form_of("11/BV1")
+    seen = {"vao_vien": "2026-05-01T08:00:00+07:00", "tong_dien_tich": Decimal(10)}
+    more = check(form, {**seen, "dien_tich_bong_sau": Decimal(12)})
+    assert [(f.link_id, f.severity) for f in more] == [("tong_dien_tich", "warning")]
+    assert check(form, {**seen, "dien_tich_bong_sau": Decimal(4)}) == []
+
+
 def test_silverman_is_the_sum_of_its_five_parts() -> None:
     """Five signs, each 0–2; without one there is no score."""
     parts = dict.fromkeys(("long_nguc", "lien_suon", "mui_uc", "canh_mui", "ren"), "2")
