@@ -23,13 +23,22 @@ PATIENT_RIGHTS = {
     "giam_dinh_bhxh": "rs", "cntt": "", "so_y_te": "", "nguoi_benh": "rs",
 }  # fmt: skip
 
+NO_JOB = "00000000-0000-7000-8000-000000000000"
+#: Roles that may write no type at all.
+NO_WRITE = frozenset({"hoc_vien", "quan_ly_chat_luong", "giam_dinh_bhxh", "so_y_te", "nguoi_benh"})
 #: route, method → (address, letter needed, "open", "in" (whoever has signed in), "any" (whoever may read
-#: anything) or "composition", status when allowed)
+#: anything) or "composition", "export", "import", status when allowed)
 ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/metadata", "GET"): ("metadata", "open", 200),
     ("/{facility}/.well-known/smart-configuration", "GET"): (".well-known/smart-configuration", "open", 200),
     ("/{facility}", "POST"): ("", "c", 200),
     ("/{facility}/", "POST"): ("/", "c", 200),
+    ("/{facility}/$export", "GET"): ("$export", "export", 202),
+    ("/{facility}/Patient/$export", "GET"): ("Patient/$export", "export", 202),
+    ("/{facility}/$import", "POST"): ("$import", "import", 202),
+    ("/{facility}/$bulk/{job}", "GET"): (f"$bulk/{NO_JOB}", "in", 404),
+    ("/{facility}/$bulk/{job}", "DELETE"): (f"$bulk/{NO_JOB}", "in", 404),
+    ("/{facility}/$bulk/{job}/{number}", "GET"): (f"$bulk/{NO_JOB}/1", "in", 404),
     ("/{facility}/_history", "GET"): ("_history", "any", 200),
     ("/{facility}/{type}/$validate", "POST"): ("Patient/$validate", "in", 200),
     ("/{facility}/{type}/{id}/$validate", "GET"): ("Patient/p1/$validate", "r", 200),
@@ -148,6 +157,9 @@ async def ask(client: object, facility: str, key: tuple[str, str]) -> int:
     address = f"/fhir/{facility}" + (path if path in ("", "/") else f"/{path}")
     if "_search" in route:
         answer = await client.request(method, address, data={"name": "x"})
+    elif "$import" in route:
+        headers = {"Content-Type": "application/fhir+ndjson"}
+        answer = await client.request(method, address, content=b"", headers=headers)
     else:
         headers = {"Content-Type": "application/json-patch+json"} if method == "PATCH" else {}
         answer = await client.request(method, address, json=body_of(route, method), headers=headers)
@@ -174,6 +186,10 @@ async def test_role_at_own_and_other_facility(
     own, other = await code_of(store, tenant), await code_of(store, other_tenant)
     for key, (_, letter, done) in ROUTES.items():
         allowed = letter in ("open", "in", "any") or letter in PATIENT_RIGHTS[role]
+        if letter == "export":
+            allowed = role == "phong_khth"
+        if letter == "import":
+            allowed = role not in NO_WRITE
         if letter == "composition":
             allowed = role not in NO_PAPERS
         if key == ("/{facility}/{type}", "PUT") and "s" not in PATIENT_RIGHTS[role]:

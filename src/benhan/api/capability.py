@@ -16,6 +16,7 @@ SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
 SEARCHED = frozenset({"token", "string", "reference", "date", "number", "quantity", "uri"})
 STATED = "2026-11-23"
 _OFFICIAL = "http://hl7.org/fhir/OperationDefinition"
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 #: Operation → its official definition, for every type.
 _EVERY_TYPE = {
     "validate": f"{_OFFICIAL}/Resource-validate",
@@ -25,7 +26,7 @@ _EVERY_TYPE = {
 }
 #: Type → operation → definition.
 _OF_TYPE = {
-    "Patient": {"everything": f"{_OFFICIAL}/Patient-everything"},
+    "Patient": {"everything": f"{_OFFICIAL}/Patient-everything", "export": f"{_BULK}/patient-export"},
     "ValueSet": {
         "expand": f"{_OFFICIAL}/ValueSet-expand",
         "validate-code": f"{_OFFICIAL}/ValueSet-validate-code",
@@ -62,6 +63,7 @@ def statement(base: str) -> JsonObject:
     )
     made["format"] = ["application/fhir+json", "application/fhir+xml", "json", "xml"]
     made["patchFormat"] = ["application/json-patch+json", "application/fhir+json", "application/fhir+xml"]
+    made["rest"][0]["operation"] = [{"name": "export", "definition": f"{_BULK}/export"}]
     for resource in made["rest"][0]["resource"]:
         resource["conditionalRead"] = "full-support"
         resource["conditionalDelete"] = "single"

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from benhan.api import answering, asking
 from benhan.api.auth import Authenticate, repository
+from benhan.api.bulk import bulk_lines
 from benhan.api.bundling import answer_bundle
 from benhan.api.capability import statement
 from benhan.api.oauth import smart_configuration
@@ -47,6 +48,7 @@ class FhirDoor:
             ("/{facility}", "POST", self.bundle),
             ("/{facility}/", "POST", self.bundle),
             ("/{facility}/_history", "GET", self.history),
+            *bulk_lines(self),
             *operation_lines(self),
             *terminology_lines(self),
             ("/{facility}/{type}", "GET", self.search),

@@ -29,6 +29,7 @@ from benhan.store.blobs import Blobs
 from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
 from benhan.store.everything import EverythingAsked, document_parts, everything
+from benhan.store.exporting import ExportAsked, export_page
 from benhan.store.history import HistoryAsked, HistoryPage
 from benhan.store.model import (
     Action,
@@ -59,6 +60,7 @@ __all__ = [
     "Ctx",
     "Drafts",
     "EverythingAsked",
+    "ExportAsked",
     "FeedCursor",
     "FeedItem",
     "FeedPage",
@@ -80,6 +82,7 @@ __all__ = [
     "destroy_record",
     "document_parts",
     "everything",
+    "export_page",
     "new_epoch",
     "restore",
 ]
