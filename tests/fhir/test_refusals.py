@@ -488,3 +488,20 @@ def test_rules_are_asked_beside_faults_of_values() -> None:
         "Patient.birthDate", "Patient.ten", "Patient.contact[0]", "Patient.identifier[0].period",
         "Patient.name", "Patient.gender",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "fine"),
+    [
+        ("mg", True), ("mmol/L", True), ("10*3/uL", True), ("mm[Hg]", True), ("kg/m2", True), ("{score}", True),
+        ("/min", True), ("mL/min/{1.73_m2}", True), ("10*-6", True), ("1", True), ("%", True), ("(m/s).kg", True),
+        ("viên", False), ("mg per", False), ("mg//L", False), ("/", False), ("{viên}", False),
+    ],
+)  # fmt: skip
+def test_unit_codes_that_are_no_ucum_are_advised_against(code: str, fine: bool) -> None:
+    """A warning of $validate, not a refusal: the unit may still be told to a person."""
+    unit = {"value": 1, "unit": "x", "code": code, "system": "http://unitsofmeasure.org"}
+    resource = _observation(valueQuantity=unit)
+    fhir.validate(resource)
+    at = [i.expression for i in fhir.judge(resource) if i.code == "fhir.unit-form"]
+    assert at == ([] if fine else ["Observation.value.ofType(Quantity).code"])

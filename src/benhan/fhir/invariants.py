@@ -20,7 +20,8 @@ from benhan.fhir.narrative import faults
 from benhan.fhir.path import Closure, Scope, compile_path, truth
 from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.path_values import Node, compare_dates
-from benhan.fhir.tables import CHOICE_OF, ELEMENTS, INVARIANTS, PARENTS, RESOURCE_TYPES, load
+from benhan.fhir.syntax import UNIT
+from benhan.fhir.tables import CHOICE_OF, ELEMENTS, INVARIANTS, PARENTS, RESOURCE_TYPES, ancestors, load
 
 JsonObject = dict[str, Any]
 
@@ -180,8 +181,12 @@ def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[I
                     stack.append((child, one, here))
 
 
+_UNIT = re.compile(UNIT.pattern).fullmatch
+
+
 def advice(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[Issue]:
-    """Every rule of severity ``warning`` that a valid resource breaks; nested resources are not entered."""
+    """Every rule of severity ``warning`` that a valid resource breaks, and unit codes that are no UCUM by their form;
+    nested resources are not entered."""
     stack: list[tuple[str, Any, str, str]] = [(kind, resource, base, kind)]
     while stack:
         at, value, where, path = stack.pop(0)
@@ -190,6 +195,13 @@ def advice(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator
                 yield replace(broken(key, where, human), severity="warning")
         if not isinstance(value, dict):
             continue
+        if (
+            value.get("system") == UNIT.system
+            and "Quantity" in ancestors(at)
+            and not _UNIT(value.get("code", "1"))
+        ):
+            text = f"Mã đơn vị “{value['code']}” không theo UCUM."
+            yield Issue("fhir.unit-form", text, f"{where}.code", "not a UCUM term", "warning", "code-invalid")
         for name, (child, many) in ELEMENTS.get(at, {}).items():
             found = value.get(name)
             if found is None or child == "Resource":
