@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from benhan.base.clock import VIETNAM, local
 from benhan.forms import drawing
+from benhan.forms.abbreviations import abbreviated
 from benhan.forms.fhir_form import is_date, is_datetime, is_time
 from benhan.forms.model import MOMENTS, Form, Item, Moment, Rule
 from benhan.forms.values import describe_value, empty, holds, number_text
@@ -48,6 +49,7 @@ def check(
             out.extend(_table(item, value, at))
         else:
             out.extend(_each(item, item.link_id, value))
+    out.extend(Finding(name, "warning", text, "abbreviation") for name, text in abbreviated(form, answers))
     for rule in form.rules:
         if due(rule.at, at):
             out.extend(_RULES[rule.kind](form, rule, answers, now))
