@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,13 @@ def test_a_canonical_form_of_the_written_document_is_stable() -> None:
     resource = json_door.loads_object(FILES[0].read_bytes())
     first, second = fhir.to_xml(resource), fhir.to_xml(both_ways(resource))
     assert etree.canonicalize(first.decode()) == etree.canonicalize(second.decode())
+
+
+def test_a_document_of_faults_is_left_early() -> None:
+    """A hundred thousand unknown elements are told as a hundred, at once."""
+    xml = f"<Patient {NS}>" + "<ten/>" * 100_000 + "</Patient>"
+    started = time.perf_counter()
+    with pytest.raises(InvalidInput) as caught:
+        fhir.from_xml(xml.encode())
+    assert len(caught.value.issues) == 100
+    assert time.perf_counter() - started < 5

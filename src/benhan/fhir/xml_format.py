@@ -12,6 +12,7 @@ JSON → XML → JSON gives an equal resource. The narrative is equal as XML: qu
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from copy import copy
 from functools import lru_cache
 from itertools import zip_longest
@@ -133,15 +134,30 @@ def from_xml(raw: bytes) -> JsonObject:
             ``fhir.type-unknown``); ``TooLarge`` of the doors.
     """
     root = xml_door.parse(raw, attributes_are_text=True)
-    found: list[Issue] = []
-    resource = _read_resource(root, etree.QName(root).localname, found)
+    found = _Faults()
+    resource: JsonObject = {}
+    with suppress(_Enough):
+        resource = _read_resource(root, etree.QName(root).localname, found)
     if found:
         text = found[0].text if len(found) == 1 else f"Tài liệu XML có {len(found)} lỗi về dạng."
-        raise InvalidInput("fhir.xml-form", text, issues=found[:_MAX_ISSUES])
+        raise InvalidInput("fhir.xml-form", text, issues=found)
     return json_door.loads_object(json_door.dumps(resource))
 
 
-def _read_resource(element: etree._Element, where: str, found: list[Issue]) -> JsonObject:
+class _Enough(Exception):
+    """So many faults that no reader wants more."""
+
+
+class _Faults(list[Issue]):
+    """Faults found so far; reading stops at the hundredth, so that a hostile document costs no memory."""
+
+    def append(self, issue: Issue) -> None:
+        super().append(issue)
+        if len(self) >= _MAX_ISSUES:
+            raise _Enough
+
+
+def _read_resource(element: etree._Element, where: str, found: _Faults) -> JsonObject:
     name = etree.QName(element)
     if name.namespace != NAMESPACE or name.localname not in RESOURCE_TYPES:
         text = "Thiếu hoặc sai loại tài nguyên (tên hay không gian tên của phần tử XML)."
@@ -154,7 +170,7 @@ def _read_resource(element: etree._Element, where: str, found: list[Issue]) -> J
     return {"resourceType": name.localname, **_read(element, name.localname, where, found)}
 
 
-def _read(element: etree._Element, kind: str, where: str, found: list[Issue]) -> JsonObject:
+def _read(element: etree._Element, kind: str, where: str, found: _Faults) -> JsonObject:
     """The JSON members of an element of a type; ``Element`` for what stands beside a primitive's value."""
     out: JsonObject = {}
     _attributes(element, kind, where, found, out)
@@ -181,7 +197,7 @@ def _read(element: etree._Element, kind: str, where: str, found: list[Issue]) ->
     return out
 
 
-def _attributes(element: etree._Element, kind: str, where: str, found: list[Issue], out: JsonObject) -> None:
+def _attributes(element: etree._Element, kind: str, where: str, found: _Faults, out: JsonObject) -> None:
     flags = layout().get(kind, {})
     for key, value in element.attrib.items():
         name = str(key)
@@ -204,7 +220,7 @@ def _read_child(
     name: str,
     entry: tuple[str, bool],
     where: str,
-    found: list[Issue],
+    found: _Faults,
     out: JsonObject,
 ) -> None:
     kind, many = entry
@@ -234,7 +250,7 @@ def _put(out: JsonObject, name: str, many: bool, value: Any) -> None:
 
 
 def _primitive(
-    child: etree._Element, name: str, kind: str, many: bool, where: str, found: list[Issue], out: JsonObject
+    child: etree._Element, name: str, kind: str, many: bool, where: str, found: _Faults, out: JsonObject
 ) -> None:
     text = child.get("value")
     value = None if text is None else _value(str(text), kind)
@@ -266,7 +282,7 @@ def _value(text: str, kind: str) -> Any:
     return text
 
 
-def _holder(element: etree._Element, where: str, found: list[Issue]) -> JsonObject:
+def _holder(element: etree._Element, where: str, found: _Faults) -> JsonObject:
     """The one resource inside ``contained`` or ``resource``."""
     _no_text(element.text, where, found)
     for key in element.attrib:
@@ -298,7 +314,7 @@ def _bare(element: etree._Element) -> etree._Element:
     return out
 
 
-def _no_text(text: str | None, where: str, found: list[Issue]) -> None:
+def _no_text(text: str | None, where: str, found: _Faults) -> None:
     if text and text.strip():
         said = "Có chữ đứng ngoài thuộc tính value."
         found.append(
