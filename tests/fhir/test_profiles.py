@@ -148,3 +148,13 @@ def test_profiles_that_cannot_be_checked_are_refused_when_compiled() -> None:
         slicing = {"discriminator": [{"type": kind, "path": path}], "rules": "open"}
         with pytest.raises(ValueError, match="discriminator"):
             compile_profile(_definition({**whole, "slicing": slicing}, one))
+
+
+def test_an_answer_is_bounded() -> None:
+    """Twenty thousand wrong numbers, under one profile named five times: five hundred issues, in time."""
+    url = P + "nguoi-benh"
+    bad = changed(PERSON, identifier=[{**CCCD, "value": "1"}] * 20_000, meta={"profile": [url] * 5})
+    assert len(fhir.validation_outcome(bad)["issue"]) == 500
+    with pytest.raises(InvalidInput) as caught:
+        fhir.validate(bad)
+    assert len(caught.value.issues) == 100

@@ -16,6 +16,8 @@ from benhan.fhir.statements import issue_of
 from benhan.fhir.validation import faults
 
 JsonObject = dict[str, Any]
+MAX_TOLD = 500
+"""Issues of one answer: enough for a person, bounded for a machine that sends nothing but faults."""
 
 
 def judge(resource: object, profile: str | None = None) -> list[Issue]:
@@ -68,4 +70,4 @@ def outcome(found: list[Issue]) -> JsonObject:
 
 def validation_outcome(resource: object, profile: str | None = None) -> JsonObject:
     """All issues of a resource as the OperationOutcome that ``$validate`` answers with (status 200 either way)."""
-    return outcome(judge(resource, profile))
+    return outcome(judge(resource, profile)[:MAX_TOLD])

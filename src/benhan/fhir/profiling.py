@@ -68,7 +68,8 @@ def is_known(url: str) -> bool:
 def claimed(resource: JsonObject) -> list[str]:
     """Profiles that a resource says it follows (``meta.profile``)."""
     meta = resource.get("meta")
-    return [url for url in (meta or {}).get("profile", ()) if isinstance(url, str)]
+    named = (meta or {}).get("profile", ())
+    return list(dict.fromkeys(url for url in named if isinstance(url, str)))
 
 
 def issues(resource: JsonObject, url: str, where: str) -> list[Issue]:
