@@ -12,7 +12,18 @@ from importlib import import_module
 
 import typer
 
-GROUPS = ("serving", "admin", "data", "bhyt", "forms", "simulate", "bench", "demo_commands", "validate")
+GROUPS = (
+    "serving",
+    "admin",
+    "data",
+    "view",
+    "bhyt",
+    "forms",
+    "simulate",
+    "bench",
+    "demo_commands",
+    "validate",
+)
 """Modules of this package that have ``register(app)``, in the order of the help."""
 
 

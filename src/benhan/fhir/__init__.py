@@ -29,6 +29,8 @@ Face::
     fhirpath_patch(resource, parameters) -> JsonObject  FHIRPath Patch of a Parameters resource
     summary(resource, mode) -> JsonObject             ``_summary`` = true | text | data | false, tag SUBSETTED
     capability_statement(types, interactions, params, base_url, version, date, …) -> JsonObject
+    view_path(text, constants) -> ViewPath            FHIRPath of a SQL on FHIR column; raises PathSyntaxError
+    view_root(resource) -> node                       the element such a path begins at
     date_range(text) -> (low, high) | None            half-open instants of a date, for search
     number_range(number) -> (low, high)               implicit range of a number, for search
     split_reference(text) -> (type, id) | None        of a literal reference, relative or absolute
@@ -43,6 +45,7 @@ from benhan.fhir.links import patient_of, patients_of, references
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
 from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
+from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.profiling import profiles
 from benhan.fhir.search import extract, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
@@ -50,6 +53,7 @@ from benhan.fhir.structure import validator
 from benhan.fhir.subset import elements, has_element, summary
 from benhan.fhir.tables import RESOURCE_TYPES
 from benhan.fhir.validation import local_request, validate
+from benhan.fhir.view_path import ViewConstant, ViewPath, view_path, view_root
 from benhan.fhir.xml_format import from_xml, to_xml
 
 __all__ = [
@@ -57,9 +61,12 @@ __all__ = [
     "Component",
     "IndexKind",
     "IndexValue",
+    "PathSyntaxError",
     "ReferenceAt",
     "SearchParam",
     "SearchType",
+    "ViewConstant",
+    "ViewPath",
     "capability_statement",
     "date_range",
     "elements",
@@ -84,4 +91,6 @@ __all__ = [
     "validate",
     "validation_outcome",
     "validator",
+    "view_path",
+    "view_root",
 ]

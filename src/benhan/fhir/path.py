@@ -44,6 +44,11 @@ def compile_path(text: str) -> Closure:
     return _compile(parse(text))
 
 
+def compile_tree(tree: Tree) -> Closure:
+    """The closure of a syntax tree that :func:`parse` gave; raises :class:`PathSyntaxError`."""
+    return _compile(tree)
+
+
 def evaluate(text: str, resource: dict[str, Any], root: dict[str, Any] | None = None) -> Nodes:
     """Nodes an expression selects from a resource."""
     node = resource_node(resource)

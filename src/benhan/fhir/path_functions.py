@@ -160,7 +160,34 @@ def _count(arguments: list[Nodes]) -> int:
     return int(arguments[0][0][1]) if arguments and arguments[0] else 0
 
 
+def _join(this: Nodes, arguments: list[Nodes]) -> Nodes:
+    if not this:
+        return []
+    between = (_text(arguments[0]) if arguments else None) or ""
+    return [("String", between.join(str(n[1]) for n in this if n[1] is not None), None)]
+
+
+def _resource_key(this: Nodes, arguments: list[Nodes]) -> Nodes:
+    """SQL on FHIR ``getResourceKey()``: the id, which ``getReferenceKey`` of another row gives too."""
+    return [("String", n[1]["id"], None) for n in this if isinstance(n[1], dict) and "id" in n[1]]
+
+
+def _reference_key(this: Nodes, arguments: list[Nodes]) -> Nodes:
+    """SQL on FHIR ``getReferenceKey([type])``: the id that a literal reference names, of that type if one is asked."""
+    wanted = _text(arguments[0]) if arguments else None
+    out: Nodes = []
+    for node in this:
+        text = node[1].get("reference") if isinstance(node[1], dict) else None
+        parts = str(text or "").partition("/_history/")[0].split("/")
+        if len(parts) >= 2 and parts[-1] and (wanted is None or parts[-2] == wanted):
+            out.append(("String", parts[-1], None))
+    return out
+
+
 SIMPLE: dict[str, Simple] = {
+    "join": _join,
+    "getResourceKey": _resource_key,
+    "getReferenceKey": _reference_key,
     "empty": lambda this, _: boolean(not this),
     "not": _not,
     "count": lambda this, _: [("Integer", len(this), None)],
