@@ -167,3 +167,24 @@ async def test_chosen_papers_and_the_whole_record_are_printed(as_person: Any, ne
     assert "36/BV2" in text
     assert "36/BV2" not in pdf_text(part)
     assert page_count(whole) > page_count(part) > 1
+
+
+async def test_record_is_exported_in_eleven_groups(as_person: Any, house: Any, new_stay: Any) -> None:
+    """JSON and XML hold the same: person, stay, every answer of every paper with its label."""
+    doctor, office = await as_person("bacsi"), await as_person("khth")
+    encounter = await new_stay()
+    paper = await open_record(doctor, encounter, "01/BV1")
+    page = await doctor.see(f"/giay/{paper}")
+    form = next(f for f in RECORDS if f.code == "01/BV1")
+    await doctor.press(f"/giay/{paper}", version=version(page), **form_fields(form, sample(form, 2)))
+    data = (await office.get(f"/dot/{encounter}/ho-so-benh-an.json")).json()
+    raw = (await office.get(f"/dot/{encounter}/ho-so-benh-an.xml")).content
+    groups = data["HoSoBenhAn"]
+    assert list(groups) == list(records.from_xml(raw)["HoSoBenhAn"])
+    assert len(groups) == 11
+    assert groups["ThongTinBenhNhan"]["ho_ten"] == "Phạm Văn Kiểm Thử"
+    (told,) = groups["ThongTinDieuTri"]["giay_to"]
+    assert {i["ma"] for i in told["noi_dung"]} == set(sample(form, 2))
+    read = records.from_xml(raw)["HoSoBenhAn"]["ThongTinDieuTri"]["giay_to"][0]["noi_dung"]
+    assert [i["gia_tri"] for i in read] == [i["gia_tri"] for i in told["noi_dung"]]
+    assert (await doctor.get(f"/dot/{encounter}/ho-so-benh-an.xml")).status_code == 403

@@ -80,6 +80,7 @@ Papers (``papers``, ``signatures``, ``discharge_paper``)::
           one version; after the first signature ``reason`` is needed and the version is an amendment
     paper(repo, response_id) -> Paper(response: Stored, form_code, title, signatures, next_role, issued, number, document_id)
     papers(repo, encounter_id) -> list[Paper]
+    ho_so_benh_an(repo, encounter_id) -> JsonObject ; to_json, to_xml, from_xml  export of Công văn 365, eleven groups
     print_record(repo, encounter_id, chosen=()) -> bytes                       cover, contents and papers, for printing
     print_paper(repo, response_id) -> bytes                                    signed PDF, else a fresh unsigned print
     sign_paper(repo, response_id, SignWith, *, authorize) -> Stored (Provenance)
@@ -168,6 +169,7 @@ from benhan.records.entitlement import add_coverage, entitlement_line, entitleme
 from benhan.records.extraction import derived
 from benhan.records.facts import defaults, diagnosis_stage, diagnosis_value, facts, form_of
 from benhan.records.guard import closed_record_guard
+from benhan.records.ho_so_benh_an import from_xml, ho_so_benh_an, to_json, to_xml
 from benhan.records.lifecycle import (
     archive_record,
     complete_record,
@@ -376,6 +378,8 @@ __all__ = [
     "find_or_register_patient",
     "fix_doituong",
     "form_of",
+    "from_xml",
+    "ho_so_benh_an",
     "issue_discharge_paper",
     "issue_paper",
     "lend_range",
@@ -425,6 +429,8 @@ __all__ = [
     "submit_record",
     "take_number",
     "timeline",
+    "to_json",
+    "to_xml",
     "transition",
     "undo_discharge",
     "unlock_charges",

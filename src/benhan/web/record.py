@@ -309,6 +309,20 @@ async def print_set(visit: Visit) -> Response:
     )
 
 
+@page("record.export")
+async def export(visit: Visit) -> Response:
+    """The record as ``HoSoBenhAn`` (Công văn 365), XML or JSON."""
+    encounter_id, kind = visit.path("encounter"), visit.path("kind")
+    if kind not in ("json", "xml"):
+        raise InvalidInput("web.no-such-export", "Chỉ xuất được JSON hoặc XML.")
+    case = await records.case(visit.repo, encounter_id)
+    data = await records.ho_so_benh_an(visit.repo, encounter_id)
+    await visit.repo.audit("export", entity=f"Encounter/{encounter_id}", patient=case.patient_id)
+    text = records.to_xml(data) if kind == "xml" else records.to_json(data)
+    headers = {"Content-Disposition": f'attachment; filename="ho-so-benh-an.{kind}"'}
+    return Response(text, media_type=f"application/{kind}", headers=headers)
+
+
 @page("form.write")
 async def discard(visit: Visit) -> Response:
     """Drop one's unsaved typing and go back to the saved version."""
@@ -320,6 +334,7 @@ ROUTES = [
     Route("/dot/{encounter}/benh-an", papers_page, methods=["GET"]),
     Route("/dot/{encounter}/benh-an", open_record, methods=["POST"]),
     Route("/dot/{encounter}/giay", open_paper, methods=["POST"]),
+    Route("/dot/{encounter}/ho-so-benh-an.{kind}", export, methods=["GET"]),
     Route("/dot/{encounter}/in", print_set, methods=["GET"]),
     Route("/giay/{response}", paper_page, methods=["GET"]),
     Route("/giay/{response}", save, methods=["POST"]),
