@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import csv
 import json
 import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from lxml import etree
+from tests.fhir.instances import Maker
 
 from benhan import fhir
 from benhan.base import json_door
@@ -197,3 +202,52 @@ def test_a_document_of_faults_is_left_early() -> None:
         fhir.from_xml(xml.encode())
     assert len(caught.value.issues) == 100
     assert time.perf_counter() - started < 5
+
+
+JUNK: list[Any] = [
+    None, True, -1, Decimal("0.5"), Decimal("NaN"), "", "\u0000", "\ud800", [], {}, [[]], [None], "<div", {"a": {"$gt": ""}},
+    {"resourceType": "Patient"},
+]  # fmt: skip
+PIECES = [
+    b"<a/>", b'value="1"', b"<contained/>", b'<div xmlns="http://www.w3.org/1999/xhtml"/>', b"&#1;", b"<!-- x -->",
+    b"<?p i?>", b"x",
+]  # fmt: skip
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, inner in members:
+        yield value, key
+        yield from _places(inner)
+
+
+def _fuzz(seed: int) -> None:
+    random = Random(seed)
+    maker = Maker(f"fuzz {seed % 20}")
+    resource = maker.resource(random.choice(sorted(fhir.RESOURCE_TYPES)))
+    raw = bytearray(fhir.to_xml(resource))
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(raw))
+        raw[at : at + random.choice((0, 1, 20))] = random.choice([*PIECES, bytes([random.randrange(256)])])
+    with contextlib.suppress(BenhanError):
+        fhir.judge(fhir.from_xml(bytes(raw)))
+    for _ in range(random.randint(1, 3)):
+        holder, key = random.choice(list(_places(resource)))
+        holder[key] = copy.deepcopy(random.choice(JUNK))
+    with contextlib.suppress(BenhanError):
+        fhir.to_xml(resource)
+
+
+def test_broken_documents_and_resources_are_refused_and_nothing_else() -> None:
+    """Changed bytes and junk anywhere: an error of ours, or a resource; never another exception."""
+    for seed in range(150):
+        _fuzz(seed)
+
+
+@pytest.mark.long
+def test_broken_documents_and_resources_at_length() -> None:
+    """Ten thousand of them."""
+    for seed in range(150, 10_150):
+        _fuzz(seed)

@@ -60,10 +60,10 @@ def to_xml(resource: JsonObject) -> bytes:
 
 def _write_resource(resource: Any, where: str) -> etree._Element:
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    if kind not in RESOURCE_TYPES:
+    if not isinstance(kind, str) or kind not in RESOURCE_TYPES:
         raise _unwritable(where, "not a resource")
-    element = etree.Element(_NS + str(kind), nsmap={None: NAMESPACE})
-    _write(element, {k: v for k, v in resource.items() if k != "resourceType"}, str(kind), where)
+    element = etree.Element(_NS + kind, nsmap={None: NAMESPACE})
+    _write(element, {k: v for k, v in resource.items() if k != "resourceType"}, kind, where)
     return element
 
 
