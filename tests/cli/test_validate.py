@@ -91,6 +91,8 @@ def test_what_cannot_be_read_is_exit_2(tmp_path: Path) -> None:
     code, found = outcomes(tmp_path / "khong-co.json", tmp_path / "a.json")
     assert code == 2
     assert len(found) == 1
+    (tmp_path / "trong").mkdir()
+    assert run(tmp_path / "trong")[0] == 2
 
 
 def test_the_official_examples_are_valid() -> None:

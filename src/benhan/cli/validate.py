@@ -71,12 +71,12 @@ def _gathered(stream: Iterator[Found]) -> list[Found]:
 
 
 def _files(given: list[Path]) -> Iterator[Path]:
-    """The files themselves, and what lies in a folder, by name."""
+    """The files themselves, and what lies in a folder, by name; a folder without any stands for itself (unreadable)."""
     for path in given:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file())
-        else:
-            yield path
+        inside = (
+            sorted(p for p in path.rglob("*") if p.suffix in ENDINGS and p.is_file()) if path.is_dir() else []
+        )
+        yield from inside or [path]
 
 
 def _judge(path: Path, profile: str | None) -> Iterator[Found]:
