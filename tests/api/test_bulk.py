@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from benhan.access import AccessPolicy
-from benhan.base.errors import BenhanError, Conflict
+from benhan.base.errors import BenhanError, Conflict, NotAllowed
 from benhan.jobs import bulk, run_once
 from benhan.store import Action, Ctx, Repository, Store
 
@@ -112,6 +112,22 @@ async def test_import_goes_on_after_a_crash(
     assert (done.state, done.place["written"]) == ("done", 250)
     assert await repo.count("Patient", "") == 250
     assert all([(await repo.read("Patient", f"p{n}")).version == 1 for n in (0, 99, 100, 149, 249)])
+
+
+async def test_a_job_that_cannot_go_on_ends(
+    store: Store, tenant: UUID, facility: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is told at the status address; it does not run for ever."""
+
+    async def gone(*_: object) -> object:
+        raise NotAllowed("test.gone", "Thử nghiệm.")
+
+    monkeypatch.setattr(bulk, "export_page", gone)
+    async with open_client(store, tenant) as client:
+        where = (await client.get(f"/fhir/{facility}/$export?_type=Patient")).headers["content-location"]
+        await run_once(store)
+        answer = await client.get(where)
+    assert (answer.status_code, answer.json()["resourceType"]) == (422, "OperationOutcome")
 
 
 async def test_a_guard_stops_the_import(store_factory: object) -> None:

@@ -6,12 +6,21 @@ from uuid import UUID
 
 from benhan.access import AccessPolicy
 from benhan.api import Caller, create_app
+from benhan.base.errors import Conflict
 from benhan.fhir import RESOURCE_TYPES, search_params, validate
-from benhan.store import Actor, Ctx, Store, SystemPolicy
+from benhan.store import Action, Actor, Ctx, Store, SystemPolicy
 
-from .conftest import Client
+from .conftest import Client, admin_repo
 
 PATCH = {"Content-Type": "application/json-patch+json"}
+META = {
+    "resourceType": "Parameters",
+    "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "urn:x", "code": "a"}]}}],
+}
+COMPOSITION = {
+    "resourceType": "Composition", "status": "final", "type": {"text": "Giấy"}, "title": "Giấy",
+    "date": "2026-11-20", "author": [{"display": "A"}],
+}  # fmt: skip
 BODIES = {
     "Patient": {"resourceType": "Patient", "name": [{"text": "A"}]},
     "Observation": {"resourceType": "Observation", "status": "final", "code": {"text": "x"}},
@@ -88,6 +97,89 @@ async def test_each_listed_interaction_works_and_no_other(store: Store, tenant: 
             "history-system": (await http.get(f"{base}/_history")).status_code < 400,
         }
         assert {name for name, does in works.items() if does} == listed
+
+
+OPERATIONS = {
+    "validate": ("POST", "{type}/$validate", {"resourceType": "{type}"}),
+    "meta": ("GET", "{type}/{id}/$meta", None),
+    "meta-add": ("POST", "{type}/{id}/$meta-add", META),
+    "meta-delete": ("POST", "{type}/{id}/$meta-delete", META),
+    "everything": ("GET", "Patient/{id}/$everything", None),
+    "document": ("GET", "Composition/{id}/$document", None),
+    "export": ("GET", "Patient/$export", None),
+    "expand": ("GET", "ValueSet/$expand?url=urn:benhan:tinh/vs", None),
+    "lookup": ("GET", "CodeSystem/$lookup?system=urn:benhan:tinh&code=51", None),
+    "validate-code": ("GET", "{type}/$validate-code?url={url}&code=51", None),
+    "translate": ("GET", "ConceptMap/$translate?code=21010", None),
+}
+
+
+async def test_each_listed_operation_works(store: Store, tenant: UUID, facility: str) -> None:
+    """Whatever operation the statement names, on the system or a type, answers."""
+    repo = admin_repo(store, tenant)
+    bodies = {**BODIES, "Composition": COMPOSITION}
+    for kind in ("Patient", "Composition", "Basic"):
+        await repo.update({**bodies[kind], "id": "x1"})
+    async with open_client(store, tenant) as http:
+        base = f"/fhir/{facility}"
+        rest = (await http.get(f"{base}/metadata")).json()["rest"][0]
+        assert [o["name"] for o in rest["operation"]] == ["export"]
+        assert (await http.get(f"{base}/$export")).status_code == 202
+        tried = set()
+        for resource in rest["resource"]:
+            kind = resource["type"]
+            for operation in resource["operation"]:
+                name = operation["name"]
+                if kind not in bodies and name in ("meta", "meta-add", "meta-delete", "validate"):
+                    continue
+                if kind not in ("Patient", "Composition", "Basic") and "{id}" in OPERATIONS[name][1]:
+                    continue
+                method, path, body = OPERATIONS[name]
+                url = "urn:benhan:tinh" + ("/vs" if kind == "ValueSet" else "")
+                sent = (
+                    None if body is None else {**body, "resourceType": body["resourceType"].format(type=kind)}
+                )
+                answer = await http.request(
+                    method, f"{base}/{path.format(type=kind, id='x1', url=url)}", json=sent
+                )
+                assert answer.status_code in (200, 202), (kind, name, answer.text)
+                tried.add(name)
+        assert tried == set(OPERATIONS)
+
+
+async def test_a_closed_record_refuses_every_way_to_write(store_factory: object) -> None:
+    """The store's guard is asked by update, patch, delete, meta, conditional and Bundle writes alike."""
+
+    async def closed(tx: object, ctx: Ctx, action: Action, new: dict | None, old: dict | None) -> None:
+        if old is not None:
+            raise Conflict("test.closed", "Hồ sơ đã đóng.")
+
+    store: Store = await store_factory(guards=(closed,))  # type: ignore[operator]
+    tenant = await store.create_tenant("facility", "51Z01", "Thử nghiệm")
+    await admin_repo(store, tenant).update({**BODIES["Patient"], "id": "x1"})
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+    batch = [
+        {"resource": {**BODIES["Patient"], "id": "x1"}, "request": {"method": "PUT", "url": "Patient/x1"}},
+        {"resource": patch, "request": {"method": "PATCH", "url": "Patient/x1"}},
+        {"request": {"method": "DELETE", "url": "Patient?_id=x1"}},
+    ]
+    async with open_client(store, tenant) as http:
+        base = "/fhir/51Z01"
+        for answer in (
+            await http.put(f"{base}/Patient/x1", json={**BODIES["Patient"], "id": "x1"}),
+            await http.put(f"{base}/Patient?_id=x1", json=BODIES["Patient"]),
+            await http.patch(f"{base}/Patient/x1", json=[], headers=PATCH),
+            await http.patch(f"{base}/Patient?_id=x1", json=[], headers=PATCH),
+            await http.delete(f"{base}/Patient/x1"),
+            await http.delete(f"{base}/Patient?_id=x1"),
+            await http.post(f"{base}/Patient/x1/$meta-add", json=META),
+        ):
+            assert answer.status_code == 409, answer.text
+            assert "test.closed" in answer.text
+        bundle = {"resourceType": "Bundle", "type": "batch", "entry": batch}
+        answered = (await http.post(base, json=bundle)).json()["entry"]
+        assert [e["response"]["status"] for e in answered] == ["409"] * 3
+    assert (await admin_repo(store, tenant).read("Patient", "x1")).version == 1
 
 
 async def _bundle(http: Client, base: str, kind: str) -> bool:

@@ -17,7 +17,7 @@ from benhan.api import asking
 from benhan.api.guard import UnsupportedBody
 from benhan.api.operations import Door, Line
 from benhan.base.clock import fhir_instant
-from benhan.base.errors import InvalidInput, NotFound
+from benhan.base.errors import InvalidInput, NotFound, RuleViolation
 from benhan.base.json_door import JsonObject, dumps
 from benhan.jobs import BulkJob, bulk_file, bulk_job, delete_bulk_job, start_export, start_import
 
@@ -87,6 +87,8 @@ class Bulk:
                 status_code=202,
                 headers={"Retry-After": _RETRY_S, "X-Progress": str(job.place.get("type", "0"))},
             )
+        if job.state == "failed":
+            raise RuleViolation("jobs.bulk-failed", "Việc này đã dừng vì lỗi; hãy gửi lại yêu cầu mới.")
         return Response(dumps(_manifest(job, self.door.base(request))), media_type="application/json")
 
     async def delete(self, request: Request) -> Response:

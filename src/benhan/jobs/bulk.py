@@ -15,11 +15,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotFound
+from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.fhir import RESOURCE_TYPES, operation_outcome
-from benhan.jobs.registry import register
+from benhan.jobs.registry import Handler, register
 from benhan.store import Action, Actor, Ctx, ExportAsked, Repository, Scope, Store, Stored, export_page
 
 EXPORT_TOPIC, IMPORT_TOPIC = "bulk.export", "bulk.import"
@@ -326,5 +326,19 @@ def _told(error: BenhanError, number: int) -> JsonObject:
     return outcome
 
 
-register(EXPORT_TOPIC, run_export)
-register(IMPORT_TOPIC, run_import)
+def _ending(run: Handler) -> Handler:
+    """The handler with an end: an error that no repetition mends ends the job, every other is tried again."""
+
+    async def handled(store: Store, tenant: UUID, payload: JsonObject) -> None:
+        try:
+            await run(store, tenant, payload)
+        except BenhanError as error:
+            if error.status >= 500 or isinstance(error, Conflict):
+                raise
+            await _finish(store, tenant, UUID(str(payload["job"])), "failed")
+
+    return handled
+
+
+register(EXPORT_TOPIC, _ending(run_export))
+register(IMPORT_TOPIC, _ending(run_import))
