@@ -21,10 +21,12 @@ class Sizes:
     clients: int = 16
     papers: int = 5
     claims: int = 60
+    versions: int = 500
+    exported: int = 10_000
 
 
 FULL = Sizes()
-TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2)
+TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5)
 
 
 @dataclass(frozen=True, slots=True)

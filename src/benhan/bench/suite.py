@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import claims, papers, pure, reading, storing
+from benhan.bench import claims, papers, pure, reading, storing, volume
 from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
@@ -26,6 +26,9 @@ BENCHES: dict[str, Bench] = {
     "read": reading.read_bench,
     "read-store": reading.read_store_bench,
     "read-no-audit": reading.read_no_audit_bench,
+    "versions": volume.versions_bench,
+    "export": volume.export_bench,
+    "export-memory": volume.export_memory_bench,
     "disk": storing.disk_bench,
     "disk-audit": storing.audit_disk_bench,
 }
