@@ -188,3 +188,43 @@ async def test_record_is_exported_in_eleven_groups(as_person: Any, house: Any, n
     read = records.from_xml(raw)["HoSoBenhAn"]["ThongTinDieuTri"]["giay_to"][0]["noi_dung"]
     assert [i["gia_tri"] for i in read] == [i["gia_tri"] for i in told["noi_dung"]]
     assert (await doctor.get(f"/dot/{encounter}/ho-so-benh-an.xml")).status_code == 403
+
+
+OWN = """form: CS51Z01/SANG-LOC
+kind: phieu
+title: PHIẾU SÀNG LỌC
+source: "Quy định nội bộ"
+valid_from: 2020-01-01
+sections:
+  - key: a
+    title: NỘI DUNG
+    items:
+      - {key: ly_do_sang_loc, type: text, label: Lý do sàng lọc}
+"""
+
+
+async def test_facility_publishes_a_form_of_its_own_and_uses_it(as_person: Any, new_stay: Any) -> None:
+    """Faults are told by line; a draft is previewed, published, written on, retired; the record keeps it."""
+    office, doctor = await as_person("cntt"), await as_person("bacsi")
+    await office.see("/bieu-mau")
+    assert "bieu-mau.yaml:10" in await office.press(
+        "/bieu-mau", 400, text=OWN.replace("type: text", "type: textt")
+    )
+    seen = await office.press("/bieu-mau", text=OWN)
+    assert "Lý do sàng lọc" in seen
+    assert "data:image/png" in seen
+    encounter = await new_stay()
+    await open_record(doctor, encounter, "01/BV1")
+    assert "CS51Z01/SANG-LOC" not in await doctor.see(f"/dot/{encounter}/benh-an")
+    await office.see("/bieu-mau")
+    edition = "2020-01-01"
+    await office.press("/bieu-mau/viec", ma="CS51Z01/SANG-LOC", ban=edition, viec="ban-hanh")
+    assert "CS51Z01/SANG-LOC" in await doctor.see(f"/dot/{encounter}/benh-an")
+    await doctor.press(f"/dot/{encounter}/giay", form="CS51Z01/SANG-LOC")
+    mine = doctor.where()
+    assert "Lý do sàng lọc" in await doctor.see(mine)
+    await office.see("/bieu-mau")
+    await office.press("/bieu-mau/viec", ma="CS51Z01/SANG-LOC", ban=edition, viec="ngung", ngay="2021-01-01")
+    assert 'value="CS51Z01/SANG-LOC"' not in await doctor.see(f"/dot/{encounter}/benh-an")
+    assert "Lý do sàng lọc" in await doctor.see(mine)
+    assert (await doctor.get("/bieu-mau")).status_code == 403

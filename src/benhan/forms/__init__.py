@@ -35,6 +35,9 @@ their tables in the store. The face, in the order it is used:
     PDF/A-2b, tagged; boxes in PDF points, origin lower left. CPU-bound: ``asyncio.to_thread``.
 ``merge(form, base, theirs, mine) -> Merged(answers, clashes)``
     Two people's changes put together field by field.
+``shelf.load|publish|retire|templates|differences``, ``shelf.refresh(repo)``
+    A facility's own forms: drafts, published and retired editions, kept in the store; refresh puts them into
+    ``catalogue()`` of this process; ``foreign(form, tenant)`` tells another facility's.
 ``presence.touch(repo, response_id) -> list[Present]``, ``presence.leave``
     Who else writes on a paper at this moment.
 ``sample(form, seed=0) -> Answers``
@@ -50,9 +53,9 @@ HTML field names: ``linkId``; a coded answer has a second field ``linkId~code``;
 ``linkId#n``; a table cell is ``table#n.column``. Booleans post ``1`` or ``0``.
 """
 
-from benhan.forms import presence
+from benhan.forms import presence, shelf
 from benhan.forms.audit import Checked, check_all
-from benhan.forms.catalogue_index import FormIndex, catalogue, get, load_folder
+from benhan.forms.catalogue_index import FormIndex, catalogue, foreign, get, load_folder
 from benhan.forms.checking import Finding, check, required
 from benhan.forms.computed import compute
 from benhan.forms.fhir_form import FORM_SYSTEM, answers, blank_response, questionnaire, response
@@ -81,6 +84,7 @@ from benhan.forms.paper import (
     SignatureBox,
     joined,
     page_count,
+    page_images,
     pdf,
     print_cover,
     print_form,
@@ -143,6 +147,7 @@ __all__ = [
     "describe_value",
     "empty",
     "extractions",
+    "foreign",
     "form_fields",
     "get",
     "joined",
@@ -151,6 +156,7 @@ __all__ = [
     "merge",
     "normal",
     "page_count",
+    "page_images",
     "parse_date",
     "parse_datetime",
     "parse_form_post",
@@ -165,4 +171,5 @@ __all__ = [
     "response",
     "sample",
     "section_index",
+    "shelf",
 ]

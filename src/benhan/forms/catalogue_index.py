@@ -56,8 +56,34 @@ class FormIndex:
         return FormIndex([*self.all(), *extra])
 
 
-@lru_cache(maxsize=1)
+_own: dict[str, list[Form]] = {}
+
+
+def adopt(tenant: str, forms: list[Form]) -> None:
+    """Put a facility's own forms beside the shipped ones, in the place of those it had."""
+    if _own.get(tenant, []) != forms:
+        _own[tenant] = forms
+        _whole.cache_clear()
+
+
+def foreign(form: Form, tenant: str) -> bool:
+    """Whether the form belongs to another facility than this one."""
+    return any(form in forms for owner, forms in _own.items() if owner != tenant)
+
+
 def catalogue() -> FormIndex:
+    """The shipped forms and those that facilities published (``benhan.forms.shelf``)."""
+    return _whole()
+
+
+@lru_cache(maxsize=1)
+def _whole() -> FormIndex:
+    extra = [form for forms in _own.values() for form in forms]
+    return shipped().with_forms(extra) if extra else shipped()
+
+
+@lru_cache(maxsize=1)
+def shipped() -> FormIndex:
     """The shipped forms: every ``*.yaml`` directly in ``forms/data``."""
     return FormIndex([load_form(path) for path in sorted(DATA.glob("*.yaml"))])
 

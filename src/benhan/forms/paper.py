@@ -42,6 +42,7 @@ __all__ = [
     "SignatureBox",
     "joined",
     "page_count",
+    "page_images",
     "pdf",
     "print_cover",
     "print_form",
@@ -92,6 +93,13 @@ def print_form(form: Form, context: PrintContext) -> PrintResult:
     boxes = tuple(_box(p) for p in found if p["kind"] == "signature")
     pages = next(int(p["pages"]) for p in found if p["kind"] == "document")
     return PrintResult(pdf if isinstance(pdf, bytes) else b"", boxes, pages)
+
+
+def page_images(form: Form, context: PrintContext, ppi: float = 80.0) -> list[bytes]:
+    """The printed pages as PNG, for a preview. CPU-bound."""
+    inputs = {"data": orjson.dumps(build_tree(form, context)).decode()}
+    found = _compiler().compile(format="png", sys_inputs=inputs, ppi=ppi)
+    return [bytes(i) for i in found] if isinstance(found, list) else [bytes(found)] if found else []
 
 
 def print_cover(cover: Cover, printed_at: datetime) -> bytes:

@@ -213,8 +213,10 @@ def is_error(resource: JsonObject) -> bool:
     return any(c.get("code") == "entered-in-error" for c in codings)
 
 
-async def defaults(repo: Repository, encounter_id: str, form_code: str) -> dict[str, Any]:
-    """Default answers of a form from what the record knows (linkId → value)."""
-    form = get_form(form_code, local_date(repo.clock.now()))
+async def defaults(
+    repo: Repository, encounter_id: str, form_code: str, form: Form | None = None
+) -> dict[str, Any]:
+    """Default answers of a form from what the record knows (linkId → value); of the edition ``form`` when given."""
+    form = form or get_form(form_code, local_date(repo.clock.now()))
     known = await facts(repo, encounter_id)
     return {link_id: default.value for link_id, default in form_defaults(form, known).items()}

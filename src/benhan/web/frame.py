@@ -30,6 +30,7 @@ from benhan.base.errors import (
 )
 from benhan.base.settings import Settings
 from benhan.catalogue import systems
+from benhan.forms import shelf
 from benhan.records import Staff
 from benhan.store import Repository, Store
 from benhan.web import show
@@ -233,6 +234,7 @@ async def visit_of(request: Request) -> Visit:
         try:
             who = await session_ctx(store, token, correlation_id=correlation_id(request))
             facility = await facility_name(store, who)
+            await shelf.refresh(store.repo(who.ctx, who.policy))
         except NotAuthenticated:
             who = None
     return Visit(request, store, settings, who, language_of(request, settings), facility=facility)

@@ -21,6 +21,7 @@ from benhan.forms import (
     check,
     compute,
     empty,
+    foreign,
     form_fields,
     merge,
     parse_form_post,
@@ -68,9 +69,11 @@ async def _papers_page(visit: Visit, **context: Any) -> Response:
 
 def current_forms(visit: Visit) -> list[Form]:
     """Forms valid today, in the order of their codes."""
-    today = local_date(visit.now)
+    today, tenant = local_date(visit.now), str(visit.signed_in.ctx.tenant)
     return [
-        f for f in catalogue().all() if f.valid_from <= today and (f.valid_to is None or today <= f.valid_to)
+        f
+        for f in catalogue().all()
+        if not foreign(f, tenant) and f.valid_from <= today and (f.valid_to is None or today <= f.valid_to)
     ]
 
 
@@ -133,7 +136,7 @@ async def answers_now(visit: Visit, stored: Stored, form: Form) -> tuple[Answers
 
 async def proposed(visit: Visit, encounter_id: str, form: Form) -> dict[str, Default]:
     """Facts that have another home, shown as defaults with where they come from."""
-    values = await records.defaults(visit.repo, encounter_id, form.code)
+    values = await records.defaults(visit.repo, encounter_id, form.code, form)
     found = {}
     for link_id, value in values.items():
         fact = FACTS.get(str(form.item(link_id).populate)) if link_id in form else None
