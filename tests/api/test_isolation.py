@@ -13,8 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.fhir.instances import Maker
 
 from benhan.access import AccessPolicy
+from benhan.access.policy import OPEN_TYPES
 from benhan.api import Caller, create_app
 from benhan.api.asking import SERVED
 from benhan.fhir import RESOURCE_TYPES, patient_of, search_params
@@ -197,6 +199,66 @@ async def test_a_few_types(store: Store, tenant: UUID, other_tenant: UUID) -> No
 async def test_every_type(store: Store, tenant: UUID, other_tenant: UUID) -> None:
     """All types that have a patient here."""
     await walk(store, tenant, other_tenant, sorted(MINIMAL))
+
+
+def made_of_chance(kind: str) -> dict[str, Any]:
+    """A valid resource of any type with a secret, in the compartment of nobody who asks."""
+    made = Maker(f"isolation {kind}").resource(kind)
+    meta = {"tag": [{"system": TAG, "code": f"mat-{OTHER}"}]}
+    return {**made, "id": OTHER, "meta": meta}
+
+
+def short_ways(kind: str) -> Iterator[tuple[str, str]]:
+    """The ways that every type has."""
+    one = f"{kind}/{OTHER}"
+    yield from (
+        ("GET", one),
+        ("GET", f"{one}/_history/1"),
+        ("GET", f"{one}/_history"),
+        ("GET", f"{one}/$meta"),
+    )
+    yield from (("GET", f"{one}/$validate"), ("GET", kind), ("GET", f"{kind}/_history"), ("PATCH", one))
+    yield from (
+        ("GET", f"{kind}?_id={OTHER}"),
+        ("GET", f"{kind}?_id={OTHER}&_summary=count"),
+        ("DELETE", one),
+    )
+
+
+async def walk_all(store: Store, tenant: UUID, other_tenant: UUID, kinds: list[str]) -> None:
+    """Resources of chance at one facility: a patient there, and a machine of another, find none that is not open."""
+    repo = admin_repo(store, tenant)
+    await repo.update(resource("Patient", OWN))
+    for kind in kinds:
+        await repo.update(made_of_chance(kind))
+    here, there = await code_of(store, tenant), await code_of(store, other_tenant)
+    patient = client_of(store, tenant, AccessPolicy.of_roles(["nguoi_benh"], patient=OWN))
+    machine = client_of(store, other_tenant, AccessPolicy.of_scopes("system/*.cruds"))
+    async with patient, machine:
+        for client, facility, closed in (
+            (patient, here, [k for k in kinds if k not in OPEN_TYPES]),
+            (machine, here, kinds),
+            (machine, there, kinds),
+        ):
+            walker = Walker(client, facility, (OTHER,))
+            for kind in closed:
+                for method, path in short_ways(kind):
+                    await walker.ask(method, path, kind, OTHER)
+            if client is machine:  # a patient's holds the open types
+                await walker.ask("GET", "_history?_count=200", "", OTHER)
+    for kind in kinds:
+        assert (await repo.read(kind, OTHER)).version == 1
+
+
+async def test_some_types_of_chance(store: Store, tenant: UUID, other_tenant: UUID) -> None:
+    """A sample of all served types on every run."""
+    await walk_all(store, tenant, other_tenant, sorted(SERVED)[::16])
+
+
+@pytest.mark.long
+async def test_all_served_types(store: Store, tenant: UUID, other_tenant: UUID) -> None:
+    """All of them."""
+    await walk_all(store, tenant, other_tenant, sorted(SERVED))
 
 
 async def test_export_gives_only_the_own(store: Store, tenant: UUID, other_tenant: UUID) -> None:
