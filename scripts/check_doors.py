@@ -27,7 +27,11 @@ RULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("templates stay escaped", r"\|\s*safe\b|autoescape\s*=\s*False", ()),
     ("no SQL built from text", r"execute(many)?\(\s*f[\"']", ("benhan/store/reindexing.py",)),
-    ("no eval", r"(?<![\w.])(eval|exec)\(", ()),
+    (
+        "no eval but of the closed grammar of rules",
+        r"(?<![\w.])(eval|exec)\(",
+        ("benhan/gateways/bhyt/rules/expression.py",),
+    ),
 )
 
 
