@@ -78,10 +78,10 @@ async def load(repo: Repository, text: str) -> Template:
     form = read(text)
     house = next((t.code for t in await repo.store.tenants() if t.id == repo.ctx.tenant), "")
     if not form.code.startswith(f"CS{house}/"):
-        text = (
-            f"Mã biểu mẫu của cơ sở bắt đầu bằng CS{house}/, ví dụ CS{house}/SANG-LOC; tệp ghi {form.code}."
+        raise Conflict(
+            "forms.code-not-ours",
+            f"Mã biểu mẫu của cơ sở bắt đầu bằng CS{house}/, ví dụ CS{house}/SANG-LOC; tệp ghi {form.code}.",
         )
-        raise Conflict("forms.code-not-ours", text)
     async with repo.transaction() as tx:
         before = await tx.one(_ONE, (repo.ctx.tenant, form.code, form.edition))
         if before is not None and before[2] != "draft":
