@@ -228,3 +228,28 @@ async def test_facility_publishes_a_form_of_its_own_and_uses_it(as_person: Any, 
     assert 'value="CS51Z01/SANG-LOC"' not in await doctor.see(f"/dot/{encounter}/benh-an")
     assert "Lý do sàng lọc" in await doctor.see(mine)
     assert (await doctor.get("/bieu-mau")).status_code == 403
+
+
+async def test_typing_kept_from_before_does_not_hide_what_another_saved(
+    as_person: Any, house: Any, new_stay: Any
+) -> None:
+    """A draft begun on an older version is merged with the newer one; a field that both changed shows both texts."""
+    doctor, head = await as_person("bacsi"), await as_person("truongkhoa")
+    paper = await open_record(doctor, await new_stay(), "01/BV1")
+    began = version(await doctor.see(f"/giay/{paper}"))
+    patches = [
+        {"field": name, "value": value, "at": "2026-11-23T05:00:00Z", "seq": 1}
+        for name, value in (("ly_do", "Ho"), ("toan_than", "Tỉnh"))
+    ]
+    sent = {"patches": patches, "version": int(began)}
+    await doctor.post(f"/giay/{paper}/nhap", json=sent, headers={"X-CSRF-Token": doctor.csrf()})
+    form = next(f for f in RECORDS if f.code == "01/BV1")
+    page = await head.see(f"/giay/{paper}")
+    held = form_fields(form, answers(form, (await house.repo.read("QuestionnaireResponse", paper)).data))
+    await head.press(
+        f"/giay/{paper}", version=version(page), **{**held, "ly_do": "Sốt cao", "tien_luong": "Dè dặt"}
+    )
+    text = unescape(await doctor.see(f"/giay/{paper}"))
+    assert "đã lưu “Sốt cao”, phần bạn gõ là “Ho”" in text
+    assert "Dè dặt" in text
+    assert "Tỉnh" in text

@@ -17,7 +17,7 @@ from benhan.base.json_door import loads_object
 from benhan.records import case
 from benhan.web import show
 from benhan.web.frame import Visit, page
-from benhan.web.record import draft_key, is_closed
+from benhan.web.record import DRAFT_SINCE, draft_key, is_closed
 
 MAX_PATCHES, MAX_FIELD, MAX_VALUE = 500, 200, 100_000
 
@@ -39,6 +39,9 @@ async def patch(visit: Visit) -> Response:
         for entry in patches:
             field, value, at, seq = read_patch(entry)
             await visit.store.drafts.put(tx, draft_key(response_id), field, value, at, seq)
+        if patches and isinstance(body.get("version"), int):
+            since = str(body["version"])  # the first one stays: sequence 0 replaces nothing
+            await visit.store.drafts.put(tx, draft_key(response_id), DRAFT_SINCE, since, visit.now, 0)
     return JSONResponse({"saved": show.clock_time(visit.now), "taken": len(patches)})
 
 

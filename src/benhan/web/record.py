@@ -38,6 +38,9 @@ from benhan.web.frame import Visit, attempt, page
 #: Papers that are made by an act of their own or line by line, and are not opened from the list.
 NOT_OPENED_HERE = frozenset({"TT25/2025-M02"})
 
+#: Name in a draft under which the version stands that the author began to type on.
+DRAFT_SINCE = "~ban"
+
 
 def draft_key(response_id: str) -> str:
     """Key of a paper's draft; drafts are kept per author."""
@@ -127,11 +130,35 @@ async def paper_frame(
 
 async def answers_now(visit: Visit, stored: Stored, form: Form) -> tuple[Answers, dict[str, Any]]:
     """What the paper holds with this author's draft laid over it, and the draft itself."""
+    answers, draft, _ = await typed_now(visit, stored, form)
+    return answers, draft
+
+
+async def typed_now(
+    visit: Visit, stored: Stored, form: Form
+) -> tuple[Answers, dict[str, Any], list[Finding]]:
+    """The same, and what somebody else saved meanwhile in fields that this author had typed into."""
     saved = await records.paper_answers(visit.repo, stored.id)
     draft = await visit.store.drafts.get(visit.repo, draft_key(stored.id))
+    since = str(draft.pop(DRAFT_SINCE, ""))
     if not draft:
-        return saved, {}
-    return parse_form_post(form, {**form_fields(form, saved), **draft}), draft
+        return saved, {}, []
+    if not since.isdigit() or int(since) >= stored.version:
+        return parse_form_post(form, {**form_fields(form, saved), **draft}), draft, []
+    base = read_answers(form, (await visit.repo.vread("QuestionnaireResponse", stored.id, int(since))).data)
+    mine = parse_form_post(form, {**form_fields(form, base), **draft})
+    found = merge(form, base, saved, mine)
+    who = stored.data.get("author", {}).get("display", "người khác")
+    told = [
+        Finding(
+            c.link_id,
+            "warning",
+            f"{c.label}: {who} đã lưu “{c.theirs}”, phần bạn gõ là “{c.mine}”. Giữ lại phần đúng.",
+            "both-changed",
+        )
+        for c in found.clashes
+    ]
+    return found.answers, draft, told
 
 
 async def proposed(visit: Visit, encounter_id: str, form: Form) -> dict[str, Default]:
@@ -162,7 +189,7 @@ async def _paper_page(
     writable = visit.may("form.write", case.khoa) and not held.issued and not is_closed(case)
     draft: dict[str, Any] = {}
     if answers is None:
-        answers, draft = await answers_now(visit, stored, form)
+        answers, draft, told = await typed_now(visit, stored, form)
     answers = compute(form, answers)
     findings = [*told, *check(form, answers, at="save", now=visit.now)]
     others = await presence.touch(visit.repo, stored.id) if writable else []

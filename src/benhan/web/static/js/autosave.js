@@ -95,7 +95,7 @@
       answer = await fetch(words.autosave, {
         method: "POST", credentials: "same-origin", redirect: "manual", signal: AbortSignal.timeout(8000),
         headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": document.body.dataset.csrf || "" },
-        body: JSON.stringify({ patches: patches.map(({ field, value, at, seq }) => ({ field, value, at, seq })) }),
+        body: JSON.stringify({ patches: patches.map(({ field, value, at, seq }) => ({ field, value, at, seq })), version: Number(words.version) }),
       });
     } catch { answer = null; }
     sending = false;
@@ -147,7 +147,7 @@
       fetch(words.autosave, {
         method: "POST", keepalive: true, credentials: "same-origin",
         headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": document.body.dataset.csrf || "" },
-        body: JSON.stringify({ patches: [...pending.values()].map(({ field, value, at, seq }) => ({ field, value, at, seq })) }),
+        body: JSON.stringify({ patches: [...pending.values()].map(({ field, value, at, seq }) => ({ field, value, at, seq })), version: Number(words.version) }),
       }).catch(() => {});
     }
   });
