@@ -26,8 +26,13 @@ CURRENT = (
     "where c.tenant = %s and c.type = %s and c.id = %s"
 )
 # A writer that waited for another gets the new row of current_version, but in this statement's snapshot the log has no
-# such version yet, so the join gives nothing. The lock is held all the same: a second run of the statement reads it.
-CURRENT_FOR_UPDATE = CURRENT + " for update of c"
+# such version yet: the columns of the log are null. The lock is held all the same: a second run of the statement reads
+# it. A place with no row at all is absent, and needs no second run.
+_LOCK_JOINS = f"left {_JOINS}"
+CURRENT_FOR_UPDATE = (
+    f"select {COLUMNS}, c.rid, c.patient from current_version c {_LOCK_JOINS} "  # noqa: S608 - constants only
+    "where c.tenant = %s and c.type = %s and c.id = %s for update of c"
+)
 CURRENT_BY_RID = (
     f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
     "where c.tenant = %s and c.rid = any(%s)"
@@ -38,7 +43,7 @@ CURRENT_BY_REFERENCE = (
 )
 CURRENT_OF_MANY_FOR_UPDATE = (
     f"select {COLUMNS}, c.rid, c.patient from unnest(%s::text[], %s::text[]) as w (type, id) "  # noqa: S608
-    f"join current_version c on c.tenant = %s and c.type = w.type and c.id = w.id {_JOINS} "
+    f"join current_version c on c.tenant = %s and c.type = w.type and c.id = w.id {_LOCK_JOINS} "
     "order by c.type, c.id for update of c"
 )
 VERSION = (

@@ -278,7 +278,7 @@ class Repository:
         """The current version without policy or audit; ``lock`` for a write that follows."""
         sql = reading.CURRENT_FOR_UPDATE if lock else reading.CURRENT
         row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
-        if row is None and lock:  # absent, or changed while we waited: see CURRENT_FOR_UPDATE
+        if row is not None and row[0] is None:  # changed while we waited: see CURRENT_FOR_UPDATE
             row = await self.one(sql, (self.ctx.tenant, resource_type, resource_id))
         return (
             None
@@ -295,7 +295,7 @@ class Repository:
             return {}
         values = ([p[0] for p in asked], [p[1] for p in asked], self.ctx.tenant)
         rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
-        if len(rows) < len(asked):  # absent, or changed while we waited: see CURRENT_FOR_UPDATE
+        if any(row[0] is None for row in rows):  # changed while we waited: see CURRENT_FOR_UPDATE
             rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
         found: dict[tuple[str, str], Current] = {}
         for row in rows:

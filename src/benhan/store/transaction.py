@@ -71,14 +71,20 @@ async def begin(
         async with pool.connection() as connection:
             tx = Transaction(ctx, clock, connection)
             try:
-                async with connection.pipeline():
-                    await connection.execute(BEGIN)
-                    await connection.execute(SET, settings_of(ctx, clock))
-                yield tx
-                if tx.reads and not reads_only:
-                    await connection.execute(INSERT, columns(ctx.tenant, tx.reads))
-                await connection.execute("commit")
-                if not reads_only:
+                if reads_only:  # one way to the server less: the settings travel with the first question
+                    async with connection.pipeline():
+                        await connection.execute(BEGIN)
+                        await connection.execute(SET, settings_of(ctx, clock))
+                        yield tx
+                        await connection.execute("commit")
+                else:
+                    async with connection.pipeline():
+                        await connection.execute(BEGIN)
+                        await connection.execute(SET, settings_of(ctx, clock))
+                    yield tx
+                    if tx.reads:
+                        await connection.execute(INSERT, columns(ctx.tenant, tx.reads))
+                    await connection.execute("commit")
                     tx.reads = []
             except BaseException:
                 if not connection.closed:
