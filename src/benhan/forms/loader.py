@@ -295,7 +295,7 @@ class _Edits:
         self.used: set[str] = set()
 
     def apply(self, entry: dict[str, Any]) -> dict[str, Any] | None:
-        """The entry changed, or None when it is left out."""
+        """The entry changed, or None when it, or all that it holds, is left out."""
         key = str(entry.get("key", entry.get("role", "")))
         if key in self.omit:
             self.used.add(key)
@@ -305,7 +305,10 @@ class _Edits:
             self.used.add(key)
             out.update(self.override[key])
         if "items" in out and all(isinstance(i, dict) for i in out["items"]):
-            out["items"] = list(self._children(out["items"]))
+            kept = list(self._children(out["items"]))
+            if out["items"] and not kept:
+                return None  # all its items are left out
+            out["items"] = kept
         return out
 
     def _children(self, items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

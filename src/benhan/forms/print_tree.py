@@ -257,7 +257,7 @@ class _Tree:
             yield {"k": "row", "cells": [{"span": 12, "label": _label(item) if n == 0 else "", **cell}]}
 
     def table(self, item: Item) -> Node:
-        columns = [c for c in item.children if c.type != "signature"]
+        columns = item.children
         rows = [[self.table_cell(c, row) for c in columns] for row in self.answers.get(item.link_id) or ()]
         if not rows:
             rows = [[{"t": fixed.get(c.column, "")} for c in columns] for fixed in item.rows]
@@ -271,6 +271,8 @@ class _Tree:
         }
 
     def table_cell(self, column: Item, row: Mapping[str, Any]) -> Node:
+        if column.type == "signature":
+            return {"t": ""}  # room for the hand; who signed an entry stands beside it on a running sheet
         value = row.get(column.column)
         if column.type == "boolean":
             return {"t": "X" if value is True else "Không" if value is False else "", "c": True}
