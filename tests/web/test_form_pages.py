@@ -76,6 +76,30 @@ async def test_every_record_template_opens_and_keeps_a_full_answer(
         assert answers(form, stored.data) == given, form.code
 
 
+async def test_a_nurse_writes_care_sheets_and_no_doctors_papers(
+    as_person: Any, house: Any, new_stay: Any
+) -> None:
+    """Who a form is written by decides who may open, save and autosave it."""
+    encounter = await new_stay()
+    doctor = await as_person("bacsi")
+    await open_record(doctor, encounter, "01/BV1")
+    paper = doctor.where().rpartition("/")[2]
+    nurse = await as_person("dieuduong")
+    page = await nurse.see(f"/dot/{encounter}/benh-an")
+    assert "37/BV2" in page
+    assert "06/BV2" not in page
+    await nurse.press(f"/dot/{encounter}/giay", 403, form="06/BV2")
+    await nurse.see(f"/dot/{encounter}/benh-an")
+    await nurse.press(f"/dot/{encounter}/giay", form="37/BV2")
+    sheet = nurse.where().rpartition("/")[2]
+    given = {"can_thiep#0.can_thiep_dieu_duong": "Xoay trở hai giờ một lần"}
+    await nurse.press(f"/giay/{sheet}", version=version(nurse.last.text), **given)
+    stored = await house.repo.read("QuestionnaireResponse", sheet)
+    form = next(f for f in catalogue().all() if f.code == "37/BV2")
+    assert "Xoay trở hai giờ một lần" in str(answers(form, stored.data))
+    await nurse.press(f"/giay/{paper}", 403, version="1", ly_do="sốt")
+
+
 async def test_papers_of_the_catalogue_are_added_to_a_record(as_person: Any, new_stay: Any) -> None:
     """Each paper that is no record opens inside a record; what is unknown is refused in words."""
     doctor = await as_person("bacsi")

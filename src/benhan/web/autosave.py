@@ -14,15 +14,15 @@ from starlette.routing import Route
 
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import loads_object
-from benhan.records import case
+from benhan.records import case, form_of
 from benhan.web import show
 from benhan.web.frame import Visit, page
-from benhan.web.record import DRAFT_SINCE, draft_key, is_closed
+from benhan.web.record import DRAFT_SINCE, draft_key, is_closed, require_write
 
 MAX_PATCHES, MAX_FIELD, MAX_VALUE = 500, 200, 100_000
 
 
-@page("form.write")
+@page("record.read")
 async def patch(visit: Visit) -> Response:
     """Take patches ``{"patches": [{"field", "value", "at", "seq"}]}``; answer when they are durable."""
     response_id = visit.path("response")
@@ -32,7 +32,7 @@ async def patch(visit: Visit) -> Response:
         raise InvalidInput("web.bad-draft", "Nội dung tự lưu không đọc được.")
     stored = await visit.repo.read("QuestionnaireResponse", response_id)
     here = await case(visit.repo, stored.data["encounter"]["reference"].split("/")[1])
-    visit.require("form.write", here.khoa)
+    require_write(visit, form_of(stored.data), here.khoa)
     if is_closed(here):
         raise InvalidInput("web.draft-closed", "Hồ sơ đã đóng, không ghi thêm được.")
     async with visit.repo.transaction() as tx:

@@ -64,7 +64,13 @@ async def _papers_page(visit: Visit, **context: Any) -> Response:
             **frame,
             "binder": view,
             "templates": [f for f in forms if f.kind == "benh_an"],
-            "papers": [f for f in forms if f.kind != "benh_an" and f.code not in NOT_OPENED_HERE],
+            "papers": [
+                f
+                for f in forms
+                if f.kind != "benh_an"
+                and f.code not in NOT_OPENED_HERE
+                and may_write(visit, f, frame["case"].khoa)
+            ],
             **context,
         },
     )
@@ -80,7 +86,23 @@ def current_forms(visit: Visit) -> list[Form]:
     ]
 
 
-@page("form.write")
+#: forms written by others than doctors: who may write them besides the holders of ``form.write``
+WRITTEN_BY = {"dieu_duong": "entry.care", "ho_sinh": "entry.care", "dinh_duong": "entry.nutrition"}
+
+
+def may_write(visit: Visit, form: Form, khoa: str | None = None) -> bool:
+    """Whether this person writes papers of this form."""
+    own = WRITTEN_BY.get(form.by or "")
+    return visit.may("form.write", khoa) or (own is not None and visit.may(own, khoa))
+
+
+def require_write(visit: Visit, form: Form, khoa: str) -> None:
+    """Pass or raise ``NotAllowed``."""
+    if not may_write(visit, form, khoa):
+        visit.require("form.write", khoa)
+
+
+@page("record.read")
 async def open_paper(visit: Visit) -> Response:
     """Put a paper of the catalogue into the record and go to it; a running sheet begins a new sheet."""
     return await attempt(visit, _open_paper(visit), _papers_page)
@@ -89,12 +111,13 @@ async def open_paper(visit: Visit) -> Response:
 async def _open_paper(visit: Visit) -> Response:
     encounter_id = visit.path("encounter")
     case = await records.case(visit.repo, encounter_id)
-    visit.require("form.write", case.khoa)
-    if is_closed(case):
-        raise Conflict("web.record-closed", "Hồ sơ đã đóng, không thêm giấy được.")
     form = next((f for f in current_forms(visit) if f.code == visit.text("form")), None)
     if form is None or form.kind == "benh_an" or form.code in NOT_OPENED_HERE:
+        visit.require("form.write", case.khoa)
         raise InvalidInput("web.no-such-paper", "Chọn một giấy trong danh mục.", expression="form")
+    require_write(visit, form, case.khoa)
+    if is_closed(case):
+        raise Conflict("web.record-closed", "Hồ sơ đã đóng, không thêm giấy được.")
     staff = await visit.staff()
     if any(p.per_entry for p in form.signatures):
         made = await records.open_sheet(visit.repo, encounter_id, form.code, staff, visit.now)
@@ -186,7 +209,7 @@ async def _paper_page(
     held = await records.paper(visit.repo, stored.id)
     if any(p.per_entry for p in form.signatures):
         return RedirectResponse(f"/to/{stored.id}", 303)
-    writable = visit.may("form.write", case.khoa) and not held.issued and not is_closed(case)
+    writable = may_write(visit, form, case.khoa) and not held.issued and not is_closed(case)
     draft: dict[str, Any] = {}
     if answers is None:
         answers, draft, told = await typed_now(visit, stored, form)
@@ -225,14 +248,14 @@ async def index(visit: Visit) -> Response:
     answers, _ = await answers_now(visit, stored, form)
     answers = compute(form, answers)
     findings = check(form, answers, at="save", now=visit.now)
-    others = await presence.touch(visit.repo, stored.id) if visit.may("form.write") else []
+    others = await presence.touch(visit.repo, stored.id) if may_write(visit, form) else []
     sections = section_index(form, answers, findings, "sign")
     return visit.draw(
         "paper_index.html", **frame, sections=sections, stored=stored, form_def=form, others=others
     )
 
 
-@page("form.write")
+@page("record.read")
 async def save(visit: Visit) -> Response:
     """*Lưu*: one version of the whole paper; the draft is dropped in the same transaction."""
 
@@ -259,7 +282,7 @@ async def save(visit: Visit) -> Response:
 
 async def _save(visit: Visit) -> Response:
     stored, form, frame = await paper_frame(visit, visit.path("response"))
-    visit.require("form.write", frame["case"].khoa)
+    require_write(visit, form, frame["case"].khoa)
     answers = kept_types(parse_form_post(form, visit.typed()))
     version = visit.text("version")
     if version.isdigit() and int(version) != stored.version:
@@ -353,7 +376,7 @@ async def export(visit: Visit) -> Response:
     return Response(text, media_type=f"application/{kind}", headers=headers)
 
 
-@page("form.write")
+@page("record.read")
 async def discard(visit: Visit) -> Response:
     """Drop one's unsaved typing and go back to the saved version."""
     await visit.store.drafts.discard(visit.repo, draft_key(visit.path("response")))
