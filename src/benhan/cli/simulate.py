@@ -8,6 +8,7 @@ import typer
 import uvicorn
 
 from benhan.gateways.bhyt import create_simulator
+from benhan.signing import pki_app
 
 simulate_app = typer.Typer(help="Mô phỏng hệ thống bên ngoài, để tập huấn và thử.", no_args_is_help=True)
 
@@ -29,3 +30,12 @@ def simulate_bhyt(
 ) -> None:
     """Cổng tiếp nhận BHYT mô phỏng: cấp mã truy cập, tra thẻ, nhận hồ sơ, từ chối có mã."""
     uvicorn.run(create_simulator(state), host="127.0.0.1", port=port, log_level="warning")
+
+
+@simulate_app.command("pki")
+def simulate_pki(
+    folder: Path = typer.Argument(help="Thư mục của nơi cấp chứng thư thử; được tạo khi chưa có."),
+    port: int = typer.Option(8098, help="Cổng mạng."),
+) -> None:
+    """Nơi cấp chứng thư thử: dấu thời gian (/tsa), trạng thái chứng thư (/ocsp), danh sách thu hồi, chứng thư gốc."""
+    uvicorn.run(pki_app(folder), host="127.0.0.1", port=port, log_level="warning")

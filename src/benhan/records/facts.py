@@ -9,6 +9,7 @@ from typing import Any
 
 from benhan.base.clock import local_date
 from benhan.base.errors import NotFound
+from benhan.base.text import fold
 from benhan.catalogue import commune, form_doi_tuong, provinces, systems
 from benhan.forms import Form, catalogue, empty
 from benhan.forms import defaults as form_defaults
@@ -82,7 +83,7 @@ async def _patient(repo: Repository, here: Case) -> dict[str, Any]:
             "text": person.nationality or "Việt Nam",
             "code": "" if person.nationality else "000",
         },
-        "patient.address": ", ".join(p for p in (person.address, unit.full_name if unit else "") if p),
+        "patient.address": full_address(person.address, unit.full_name if unit else ""),
         "patient.address.hamlet": person.address,
         "patient.workplace": person.workplace,
         "patient.phone": person.phone,
@@ -104,6 +105,12 @@ async def _patient(repo: Repository, here: Case) -> dict[str, Any]:
     if known["patient.nationality"]["code"] == "":
         known["patient.nationality"] = {"text": person.nationality}
     return known
+
+
+def full_address(typed: str, commune: str) -> str:
+    """Address on one line: what was typed or read from a card, and the commune unless that names it already."""
+    told = fold(commune) in fold(typed)
+    return ", ".join(part for part in (typed, "" if told else commune) if part)
 
 
 def _encounter(encounter: JsonObject) -> dict[str, Any]:
