@@ -174,10 +174,33 @@ def defaults(form: Form, facts: Mapping[str, Any]) -> dict[str, Default]:
     """
     out: dict[str, Default] = {}
     for item in form.answerable():
-        value = None if item.populate is None else _normal_value(item, facts.get(item.populate))
+        value = (
+            None if item.populate is None else _normal_value(item, _fitting(item, facts.get(item.populate)))
+        )
         if item.populate is not None and not empty(value):
             out[item.link_id] = Default(value, FACTS[item.populate].origin)
     return out
+
+
+def _fitting(item: Item, fact: Any) -> Any:
+    """A fact in the shape of the item: words of a coded fact for a text, a text as the words of a coded item; several
+    facts for one place as one line.
+    """
+    if item.type == "table":
+        return fact
+    if isinstance(fact, list) and not item.repeats:
+        if item.type not in ("text", "longtext"):
+            return fact[0] if len(fact) == 1 else None
+        return "; ".join(str(_fitting(item, one)) for one in fact)
+    if isinstance(fact, list):
+        return [_fitting(item, one) for one in fact]
+    if isinstance(fact, Mapping) and item.type in ("text", "longtext"):
+        return str(fact.get("text") or fact.get("code") or "")
+    if isinstance(fact, str) and item.type == "code":
+        return {"text": fact}
+    if isinstance(fact, str) and item.type == "date":
+        return fact[:10]  # the day of a moment
+    return fact
 
 
 def extractions(form: Form, answers: Mapping[str, Any]) -> list[Extraction]:

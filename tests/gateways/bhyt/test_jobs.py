@@ -8,7 +8,14 @@ import pytest
 
 from benhan import records
 from benhan.base.errors import NeighbourFailed
-from benhan.gateways.bhyt import check, read_package, register_card, submit_waiting
+from benhan.gateways.bhyt import (
+    build_claim,
+    check,
+    facts_from_record,
+    read_package,
+    register_card,
+    submit_waiting,
+)
 from benhan.gateways.bhyt.card_job import answer_id, check_cards
 from benhan.gateways.bhyt.jobs import submit
 from benhan.store import Repository
@@ -139,3 +146,34 @@ async def test_changed_facts_go_again_under_the_same_ma_lk(
     assert second["related"][1]["claim"]["reference"] == f"Claim/{first['id']}"
     assert portal[1].deliveries == 2
     assert list(portal[1].received) == [f"hoso:{record.admitted.ma_lk}"]
+
+
+async def test_signed_slips_travel_as_tables_of_their_own(open_ward: Any, build: Any, clock: Any) -> None:
+    """A referral slip becomes XML13, an appointment XML14; an unsigned one does not."""
+    ward = await open_ward(None)
+    record = await build.a_discharged_record(ward, clock)
+    now = ward.clock.now()
+    slips = {
+        "TT01/2025-PL6": {
+            "so_hoso": "HSCT-01", "so_chuyentuyen": "01/2026", "ma_noi_den": {"code": "51Z02", "text": "Cơ sở B"},
+            "dau_hieu_ls": "Khó thở.", "qt_benhly": "Đáp ứng kém.", "tomtat_kq": "Bạch cầu tăng.",
+            "pp_dieutri": "Kháng sinh.", "tinh_trang_luc_chuyen": "Tỉnh.", "ma_lydo_ct": "1",
+            "huong_dieu_tri": "Chuyên khoa.", "phuongtien_vc": "Xe cứu thương",
+            "chuyen_luc": "2026-11-20T08:00:00+07:00",
+        },
+        "TT01/2025-PL5": {"so_giayhen_kl": "HK-01", "ngay_hen_kl": "2026-12-20T08:00:00+07:00"},
+    }  # fmt: skip
+    for code, answers in slips.items():
+        paper = await records.open_paper(ward, record.id, code, build.DOCTOR, now)
+        known = await records.defaults(ward, record.id, code)
+        held = await records.paper_answers(ward, paper.id)
+        await records.save_form(ward, paper.id, {**known, **held, **answers}, build.DOCTOR)
+        before = (await facts_from_record(ward, record.id)).papers
+        assert len(before) == list(slips).index(code), "an unsigned slip does not travel"
+        await build.sign(record, build.DOCTOR, "bac_si", paper.id)
+    package = build_claim(await facts_from_record(ward, record.id))
+    (referral,), (appointment,) = package.table("XML13"), package.table("XML14")
+    assert (referral.get("MA_CSKCB_DEN"), referral.get("MA_CSKCB_DI")) == ("51Z02", "51Z01")
+    assert referral.get("MA_BAC_SI")
+    assert referral.get("HO_TEN") == package.table("XML1")[0].get("HO_TEN")
+    assert (appointment.get("SO_GIAYHEN_KL"), appointment.get("NGAY_HEN_KL")) == ("HK-01", "20261220")

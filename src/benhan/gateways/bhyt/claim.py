@@ -25,6 +25,7 @@ from benhan.gateways.bhyt.money import (
     three,
 )
 from benhan.gateways.bhyt.package import Package, Row, make_row, today_text
+from benhan.gateways.bhyt.tables import tables
 
 #: kinds of care that have a running account of the illness (XML5)
 WITH_PROGRESS = ("02", "03", "04", "05", "06", "08", "09")
@@ -131,7 +132,9 @@ class ProgressLine:
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
     """Everything a claim says. ``head``: tags of XML1 that are plain facts of person and đợt; ``discharge_paper`` and
-    ``summary``: own tags of XML7 and XML8, None when that paper is not issued."""
+    ``summary``: own tags of XML7 and XML8, None when that paper is not issued; ``papers``: own tags of the other papers of
+    one row, by table (XML13, XML14), whose tags that repeat XML1 are filled from it.
+    """
 
     ma_lk: str
     facility: str
@@ -147,6 +150,7 @@ class ClaimFacts:
     progress: tuple[ProgressLine, ...] = ()
     discharge_paper: Mapping[str, str] | None = None
     summary: Mapping[str, str] | None = None
+    papers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     treatment_days: int | None = None
 
 
@@ -200,7 +204,15 @@ def build_claim(facts: ClaimFacts) -> Package:
         rows["XML7"] = (_paper("XML7", facts, facts.discharge_paper),)
     if facts.summary is not None:
         rows["XML8"] = (_paper("XML8", facts, {"MA_LOAI_KCB": facts.kind, **facts.summary}),)
+    for name, own in facts.papers.items():
+        rows[name] = (_repeating(name, own, rows["XML1"][0]),)
     return Package(facts.facility, today_text(facts.made_on), {n: r for n, r in rows.items() if r})
+
+
+def _repeating(table: str, own: Mapping[str, str], head: Row) -> Row:
+    """A paper of one row: its own tags, and those that repeat XML1."""
+    repeated = {tag: head.get(tag) for tag in tables()[table].names() if tag not in ("STT", "DU_PHONG")}
+    return make_row(table, 1, {**repeated, **own})
 
 
 def _rights(facts: ClaimFacts, at: datetime, in_scope: bool, rate: Decimal) -> tuple[str, Decimal, Decimal]:

@@ -22,6 +22,7 @@ from benhan.gateways.bhyt.claim import (
     ServiceLine,
     minute,
 )
+from benhan.gateways.bhyt.package import today_text
 from benhan.gateways.bhyt.tables import codes
 from benhan.identity import name_of, person_of
 from benhan.records import Case, ChargeLine, Signature
@@ -39,6 +40,28 @@ _PAPER = {
     "TUOI_THAI": "tuoi_thai",
 }
 _SIGNER, _HEAD = "nguoi_hanh_nghe", "dai_dien_don_vi"
+#: papers of one row: form → table, own tag → item of the form, role of the doctor, role of the head
+_SLIPS: Mapping[str, tuple[str, Mapping[str, str], str, str]] = {
+    "TT01/2025-PL6": (
+        "XML13",
+        {
+            "SO_HOSO": "so_hoso", "SO_CHUYENTUYEN": "so_chuyentuyen", "GIAY_CHUYEN_TUYEN": "so_chuyentuyen",
+            "MA_CSKCB_DEN": "ma_noi_den", "DAU_HIEU_LS": "dau_hieu_ls", "QT_BENHLY": "qt_benhly",
+            "TOMTAT_KQ": "tomtat_kq", "PP_DIEUTRI": "pp_dieutri", "TINH_TRANG_CT": "tinh_trang_luc_chuyen",
+            "MA_LYDO_CT": "ma_lydo_ct", "HUONG_DIEU_TRI": "huong_dieu_tri", "PHUONGTIEN_VC": "phuongtien_vc",
+            "HOTEN_NGUOI_HT": "hoten_nguoi_ht", "CHUCDANH_NGUOI_HT": "chucdanh_nguoi_ht",
+        },
+        "bac_si",
+        "nguoi_chuyen",
+    ),
+    "TT01/2025-PL5": (
+        "XML14",
+        {"SO_GIAYHEN_KL": "so_giayhen_kl", "NGAY_HEN_KL": "ngay_hen_kl"},
+        "bac_si",
+        "dai_dien_co_so",
+    ),
+}  # fmt: skip
+_CODED = frozenset({"MA_CSKCB_DEN", "MA_LYDO_CT"})
 
 
 @dataclass(slots=True)
@@ -114,6 +137,7 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
         progress=tuple(await _progress(reader)),
         discharge_paper=paper,
         summary=summary,
+        papers=await _slips(reader),
     )
 
 
@@ -307,6 +331,38 @@ async def _papers(reader: _Reader) -> tuple[dict[str, str] | None, dict[str, str
         if papers is not None and director:
             papers["MA_TTDV"] = director
     return discharge, summary, director
+
+
+async def _slips(reader: _Reader) -> dict[str, dict[str, str]]:
+    """Own tags of the referral slip (XML13) and of the appointment (XML14), the last of each that a doctor has signed."""
+    found: dict[str, dict[str, str]] = {}
+    for paper in await records.papers(reader.repo, reader.here.encounter_id):
+        if paper.form_code not in _SLIPS:
+            continue
+        table, tags, doctor, head = _SLIPS[paper.form_code]
+        standing = {s.role: s for s in paper.signatures if s.standing}
+        if doctor not in standing:
+            continue
+        answers = await records.paper_answers(reader.repo, paper.response.id)
+        own = {tag: _slip_text(tag, answers.get(key)) for tag, key in tags.items() if answers.get(key)}
+        own |= {
+            "MA_BAC_SI": await _signer(reader, standing[doctor]),
+            "MA_TTDV": await _signer(reader, standing.get(head)),
+        }
+        if table == "XML13":
+            own["MA_CSKCB_DI"] = reader.facility
+        else:
+            own["NGAY_CT"] = today_text(local_date(standing[doctor].at))
+        found[table] = own
+    return found
+
+
+def _slip_text(tag: str, value: Any) -> str:
+    if tag == "NGAY_HEN_KL":
+        return _day(value)
+    if tag in _CODED and isinstance(value, Mapping):
+        return str(value.get("code") or "")
+    return _text(value)
 
 
 async def _signer(reader: _Reader, signature: Signature | None) -> str:

@@ -25,8 +25,7 @@ from benhan.gateways.bhyt.claim import (
     build_claim,
 )
 from benhan.gateways.bhyt.money import OtherSources
-from benhan.gateways.bhyt.package import Package, Row, make_row, write_package, write_table
-from benhan.gateways.bhyt.tables import tables
+from benhan.gateways.bhyt.package import Package, write_package, write_table
 
 _FACILITY = "51Z07"
 _DOCTOR, _NURSE, _HEAD = "000123/QNG-GPHN", "000456/QNG-GPHN", "000001/QNG-GPHN"
@@ -261,6 +260,7 @@ def facts_of(story: Story, number: int) -> ClaimFacts:
         progress=(ProgressLine(f"Tỉnh, tiếp xúc tốt. Theo dõi {story.disease.lower()}.", _at(1.2), _DOCTOR),),
         discharge_paper=paper,
         summary=summary if inpatient else None,
+        papers=story.papers,
     )
 
 
@@ -309,16 +309,7 @@ def _head(story: Story, number: int, left: datetime) -> dict[str, str]:
 
 def package_of(story: Story, number: int) -> Package:
     """The package of a story, before its spelling."""
-    package = build_claim(facts_of(story, number))
-    head = package.table("XML1")[0]
-    papers = {name: (_own(name, own, head),) for name, own in story.papers.items()}
-    return replace(package, rows={**package.rows, **papers}) if papers else package
-
-
-def _own(name: str, own: Mapping[str, str], head: Row) -> Row:
-    """A paper of one row: its own tags, and those that repeat XML1."""
-    repeated = {tag: head.get(tag) for tag in tables()[name].names() if tag not in ("STT", "DU_PHONG")}
-    return make_row(name, 1, {**repeated, **own})
+    return build_claim(facts_of(story, number))
 
 
 def spelled(package: Package, variant: str) -> bytes:
