@@ -120,6 +120,26 @@ def test_retention_follows_the_law_of_the_day() -> None:
         catalogue.retention_years("incident", date(2020, 1, 1))
 
 
+@pytest.mark.parametrize(
+    ("facts", "kind", "years"),
+    [
+        ({"class": "IMP", "result": "2"}, "inpatient", 10),
+        ({"class": "IMP", "result": "5"}, "death", 30),
+        ({"class": "IMP", "result": "2", "form": "07/BV1"}, "mental-accident", 20),
+        ({"class": "IMP", "result": "5", "icd10": "V03.1"}, "death", 30),
+        ({"class": "AMB", "icd10": "F20.0"}, "mental-accident", 20),
+        ({"class": "AMB", "icd10": "J18.9"}, "outpatient", 10),
+    ],
+)
+def test_of_several_rules_the_longest_keeps_a_record(facts: dict[str, str], kind: str, years: int) -> None:
+    assert catalogue.retention_of(facts, DAY) == (kind, years)
+
+
+def test_a_record_that_no_rule_fits_is_not_destroyed_by_rule() -> None:
+    with pytest.raises(NotFound):
+        catalogue.retention_of({"class": "KHAC"}, DAY)
+
+
 def test_number_pattern_restarts_by_scope() -> None:
     """Số bệnh án runs by year and khoa and shows both."""
     pattern = catalogue.numbering_pattern("so_benh_an", DAY, khoa="K01")

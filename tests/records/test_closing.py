@@ -21,6 +21,7 @@ from benhan.records import (
     ResultInput,
     everything_allowed,
 )
+from benhan.records.steps import retention_rule
 from benhan.store import Repository
 
 
@@ -354,6 +355,19 @@ async def test_reopened_record_is_closed_again_with_a_further_container(
     )
     kept, _ = await records.containers(ward, record.id)
     assert kept.id == first.id
+
+
+async def test_the_record_of_a_death_is_kept_thirty_years(ward: Repository, build: Any, clock: Any) -> None:
+    """The longest rule that fits, not the ten years of every inpatient."""
+    on = date(2026, 11, 25)
+    record = await build.an_inpatient_record(ward, signed=True)
+    assert await retention_rule(ward, await records.case(ward, record.id), on) == ("inpatient", 10)
+    end = build.an_end(
+        clock.now() + timedelta(hours=1), outcome="tu-vong", result=None, death_cause="Suy hô hấp"
+    )
+    clock.move(hours=2)
+    await records.discharge(ward, record.id, end, authorize=everything_allowed)
+    assert await retention_rule(ward, await records.case(ward, record.id), on) == ("death", 30)
 
 
 async def test_archive_keeps_until_the_law_lets_go(ward: Repository, build: Any, clock: Any) -> None:

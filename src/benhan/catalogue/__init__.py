@@ -14,7 +14,7 @@ Faces (pure and synchronous; loaded once)::
     ethnic_groups() -> dict[code, name]
     price(code, on) -> Price | None  synthetic price list, Price.synthetic is True
     outcomes(on) ; outcome(code, on) -> Outcome ; outcome_facts(code, result, on) -> OutcomeFacts
-    retention_years(kind, on) -> int | None (None: for ever)
+    retention_years(kind, on) -> int | None (None: for ever) ; retention_of(facts, on) -> (kind, years): the longest
     form_doi_tuong(payer, on) -> str                                  the four-box đối tượng of the cover
     facility_setting(name, on, *, facility=None) -> value         with validity, per facility, default "*"
     numbering_pattern(kind, on, *, facility=None, khoa=None) -> Pattern
@@ -68,6 +68,7 @@ from benhan.catalogue.rules import (
     outcomes,
     payer_name,
     result_names,
+    retention_of,
     retention_years,
 )
 from benhan.catalogue.validity import data_file
@@ -112,6 +113,7 @@ __all__ = [
     "prices",
     "provinces",
     "result_names",
+    "retention_of",
     "retention_years",
     "successors",
     "systems",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -120,6 +121,25 @@ def retention_years(kind: str, on: date) -> int | None:
             years = rule["years"]
             return None if years is None else int(years)
     raise NotFound("catalogue.no-such-retention", f"Không có thời hạn lưu trữ cho loại “{kind}”.")
+
+
+def retention_of(facts: Mapping[str, str], on: date) -> tuple[str, int | None]:
+    """Kind and years of the longest rule that fits a record; ``facts``: result, form, class, icd10 (see the table).
+
+    Raises: ``NotFound`` (catalogue.no-such-retention) when none fits: such a record is not to be destroyed by rule.
+    """
+    found = [
+        (str(rule["kind"]), None if rule["years"] is None else int(rule["years"]))
+        for rule in valid_on(table("retention.yaml"), on, "retention")["rules"]
+        if any(_fits(name, wanted, facts.get(name, "")) for name, wanted in rule.get("fits", {}).items())
+    ]
+    if not found:
+        raise NotFound("catalogue.no-such-retention", "Không có thời hạn lưu trữ nào hợp với hồ sơ này.")
+    return max(found, key=lambda rule: float("inf") if rule[1] is None else rule[1])
+
+
+def _fits(name: str, wanted: Sequence[str], fact: str) -> bool:
+    return bool(fact) and any(fact.startswith(w) if name == "icd10" else fact == w for w in wanted)
 
 
 def form_doi_tuong(payer: str, on: date) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, Issue, RuleViolation
-from benhan.catalogue import retention_years, systems
+from benhan.catalogue import retention_of, systems
 from benhan.records.cases import add_event, case, locked_case, set_state
+from benhan.records.facts import facts
 from benhan.records.guard import passing
-from benhan.records.shapes import with_extensions
+from benhan.records.shapes import fact_of, with_extensions
 from benhan.records.states import Transition, transition
 from benhan.records.types import Authorize, Case, Gap, JsonObject
 from benhan.store import Repository
@@ -74,7 +75,7 @@ async def _guards(tx: Repository, found: Transition, before: Case) -> None:
                 "records.legal-hold", "Hồ sơ đang bị giữ theo yêu cầu pháp lý, không được tiêu hủy."
             )
         elif name == "retention_over":
-            _refuse_early(before, local_date(tx.clock.now()))
+            await _refuse_early(tx, before, local_date(tx.clock.now()))
 
 
 async def refuse_gaps(tx: Repository, encounter_id: str) -> None:
@@ -87,16 +88,31 @@ async def refuse_gaps(tx: Repository, encounter_id: str) -> None:
         raise RuleViolation("records.incomplete", f"Hồ sơ còn thiếu {len(gaps)} mục.", issues=issues)
 
 
-def retention_end(before: Case, kind: str = "inpatient") -> date | None:
+def retention_end(closed: date, years: int | None) -> date | None:
     """Last day a closed record must be kept: years after the end of the year of closing; None: for ever (pure)."""
-    if before.closed_at is None:
-        return None
-    closed = local_date(before.closed_at)
-    years = retention_years(kind, closed)
     return None if years is None else date(closed.year + years, 12, 31)
 
 
-def _refuse_early(before: Case, today: date) -> None:
-    end = retention_end(before)
+async def retention_rule(tx: Repository, before: Case, on: date) -> tuple[str, int | None]:
+    """Kind and years (None: for ever) of the longest rule that fits the record.
+
+    Source: Thông tư 33/2025/TT-BYT, as the table ``retention.yaml`` holds on that day.
+    """
+    encounter = (await tx.read("Encounter", before.encounter_id)).data
+    main = (await facts(tx, before.encounter_id)).get("encounter.diagnosis.discharge")
+    return retention_of(
+        {
+            "result": fact_of(encounter, "ket-qua-dtri"),
+            "form": before.form_code or "",
+            "class": str(encounter["class"]["code"]),
+            "icd10": str(main.get("code", "")) if isinstance(main, dict) else "",
+        },
+        on,
+    )
+
+
+async def _refuse_early(tx: Repository, before: Case, today: date) -> None:
+    closed = None if before.closed_at is None else local_date(before.closed_at)
+    end = None if closed is None else retention_end(closed, (await retention_rule(tx, before, closed))[1])
     if end is None or today <= end:
         raise Conflict("records.retention-not-over", "Hồ sơ chưa hết thời hạn lưu trữ.")
