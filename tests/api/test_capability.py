@@ -105,6 +105,14 @@ OPERATIONS = {
     "meta-add": ("POST", "{type}/{id}/$meta-add", META),
     "meta-delete": ("POST", "{type}/{id}/$meta-delete", META),
     "everything": ("GET", "Patient/{id}/$everything", None),
+    "match": (
+        "POST",
+        "Patient/$match",
+        {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "resource", "resource": {"resourceType": "Patient"}}],
+        },
+    ),
     "document": ("GET", "Composition/{id}/$document", None),
     "export": ("GET", "Patient/$export", None),
     "expand": ("GET", "ValueSet/$expand?url=urn:benhan:tinh/vs", None),

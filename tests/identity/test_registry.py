@@ -110,12 +110,21 @@ async def test_hub_links_by_national_number(repo: Repository) -> None:
 
 
 async def test_hub_queues_look_alikes_and_makes_a_new_person(repo: Repository) -> None:
-    """Without a common number nobody is linked by score alone."""
+    """Without a common number, and born a day apart: a steward must look."""
     first = await link_patient(repo, uuid4(), patient_resource(PERSON, patient_id="p-a"))
-    second = await link_patient(repo, uuid4(), patient_resource(replace(PERSON, cccd=""), patient_id="p-b"))
+    other = replace(PERSON, cccd="", birth_date="1988-04-09")
+    second = await link_patient(repo, uuid4(), patient_resource(other, patient_id="p-b"))
     assert second.how == "created-review"
     assert second.patient_id != first.patient_id
     assert second.explanation
+
+
+async def test_hub_links_who_is_alike_beyond_doubt(repo: Repository) -> None:
+    """Same name, birth, commune and phone, the number missing on one side: one person, with the reasons."""
+    first = await link_patient(repo, uuid4(), patient_resource(PERSON, patient_id="p-a"))
+    second = await link_patient(repo, uuid4(), patient_resource(replace(PERSON, cccd=""), patient_id="p-b"))
+    assert (second.how, second.patient_id) == ("alike", first.patient_id)
+    assert any("Ngày sinh" in text for text in second.explanation)
 
 
 async def test_merge_then_unmerge_is_as_before(repo: Repository) -> None:

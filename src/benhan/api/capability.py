@@ -26,7 +26,11 @@ _EVERY_TYPE = {
 }
 #: Type → operation → definition.
 _OF_TYPE = {
-    "Patient": {"everything": f"{_OFFICIAL}/Patient-everything", "export": f"{_BULK}/patient-export"},
+    "Patient": {
+        "everything": f"{_OFFICIAL}/Patient-everything",
+        "export": f"{_BULK}/patient-export",
+        "match": f"{_OFFICIAL}/Patient-match",
+    },
     "ValueSet": {
         "expand": f"{_OFFICIAL}/ValueSet-expand",
         "validate-code": f"{_OFFICIAL}/ValueSet-validate-code",

@@ -22,6 +22,7 @@ from benhan.api.bundling import answer_bundle
 from benhan.api.capability import statement
 from benhan.api.oauth import smart_configuration
 from benhan.api.operations import Endpoint, Line, operation_lines
+from benhan.api.people import people_lines
 from benhan.api.terminology import terminology_lines
 from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
@@ -50,6 +51,7 @@ class FhirDoor:
             ("/{facility}/_history", "GET", self.history),
             *bulk_lines(self),
             *operation_lines(self),
+            *people_lines(self),
             *terminology_lines(self),
             ("/{facility}/{type}", "GET", self.search),
             ("/{facility}/{type}", "POST", self.create),

@@ -23,10 +23,13 @@ class Sizes:
     claims: int = 60
     versions: int = 500
     exported: int = 10_000
+    people: int = 20_000
+    registered: int = 2_000
+    desk_queries: int = 200
 
 
 FULL = Sizes()
-TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5)
+TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import claims, papers, pure, reading, storing, volume
+from benhan.bench import claims, matching, papers, pure, reading, storing, volume
 from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
-Bench = Callable[[Store, Sizes], Awaitable[Result]]
+#: One figure, or several that belong together.
+Bench = Callable[[Store, Sizes], Awaitable[Result | list[Result]]]
 
 BENCHES: dict[str, Bench] = {
     "validate": pure.validate_bench,
@@ -28,6 +29,7 @@ BENCHES: dict[str, Bench] = {
     "read-no-audit": reading.read_no_audit_bench,
     "disk": storing.disk_bench,
     "disk-audit": storing.audit_disk_bench,
+    "matching": matching.matching_bench,
     # these load many rows and ANALYZE: a facility made afterwards is unknown to the statistics (docs/performance.md)
     "versions": volume.versions_bench,
     "export": volume.export_bench,
@@ -59,4 +61,6 @@ async def run(names: Sequence[str] = (), sizes: Sizes = FULL) -> AsyncIterator[R
         )
     async with installation() as store:
         for name in names or BENCHES:
-            yield await BENCHES[name](store, sizes)
+            made = await BENCHES[name](store, sizes)
+            for result in made if isinstance(made, list) else [made]:
+                yield result

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import orjson
 import typer
 from rich.table import Table
 
-from benhan.bench import BENCHES, Result, run
+from benhan.bench import BENCHES, FULL, Result, run
 from benhan.cli.common import console
 from benhan.cli.common import run as run_async
 
@@ -22,12 +23,18 @@ def register(app: typer.Typer) -> None:
 def bench(
     names: list[str] = typer.Argument(None, help=f"Phép đo: {', '.join(BENCHES)}; trống là tất cả."),
     json: bool = typer.Option(False, "--json", help="Mỗi phép đo một dòng JSON."),
+    people: int = typer.Option(FULL.people, help="Số người của phép đo matching."),
+    registered: int = typer.Option(
+        FULL.registered, help="Số người ghi vào kho để đo tra cứu ở bàn tiếp đón."
+    ),
 ) -> None:
     """Đo tốc độ; mỗi số kèm giới hạn đo trong cùng lần chạy và tỷ số."""
 
+    sizes = replace(FULL, people=people, registered=registered)
+
     async def work() -> list[Result]:
         out = []
-        async for result in run(names or ()):
+        async for result in run(names or (), sizes):
             if json:
                 sys.stdout.write(orjson.dumps(result.as_json()).decode() + "\n")
                 sys.stdout.flush()

@@ -42,6 +42,7 @@ See :class:`IndexValue` for what index rows carry.
 from benhan.fhir.dates import date_range
 from benhan.fhir.judgement import judge, outcome, validation_outcome
 from benhan.fhir.links import patient_of, patients_of, references
+from benhan.fhir.match_keys import match_keys
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
 from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
@@ -77,6 +78,7 @@ __all__ = [
     "json_patch",
     "judge",
     "local_request",
+    "match_keys",
     "number_range",
     "operation_outcome",
     "outcome",

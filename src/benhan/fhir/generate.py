@@ -1,7 +1,7 @@
 """Compile the official definitions into what the room runs on: ``python -m benhan.fhir.generate``.
 
 In:  ``definitions/*.json.gz`` (HL7 FHIR R4 4.0.1, see ``definitions/SOURCE.md``), ``profiles.yaml``,
-     ``invariants_vi.yaml``.
+     ``invariants_vi.yaml``, ``search_parameters.yaml``.
 Out: ``compiled/*.json.gz``: ``schema`` (JSON Schema definitions), ``model`` (element table, choices, invariants,
      type parents, resource types, bindings that could not be enumerated), ``layout`` (order and flags of elements,
      for XML and summaries), ``profiles`` (local StructureDefinitions), ``sentences`` (of broken rules) and ``search``
@@ -56,9 +56,9 @@ def compile_all() -> dict[str, Json]:
     for name in abstract:
         builder.definitions.pop(name)
     builder.definitions["Resource"] = resource_schema
-    local, sentences = (
+    local, sentences, searched = (
         yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
-        for name in ("profiles.yaml", "invariants_vi.yaml")
+        for name in ("profiles.yaml", "invariants_vi.yaml", "search_parameters.yaml")
     )
     compartment = read("compartmentdefinition-patient.json.gz")
     if isinstance(compartment, list):
@@ -77,7 +77,7 @@ def compile_all() -> dict[str, Json]:
         "profiles": {"profiles": build_profiles.build(local, {d["id"]: d for d in [*types, *resources]})},
         "sentences": sentences,
         "search": {
-            "params": build_search.build(read("search-parameters.json.gz"), names),
+            "params": build_search.build([*read("search-parameters.json.gz"), *searched], names),
             "compartment": build_search.compartment(compartment),
         },
     }

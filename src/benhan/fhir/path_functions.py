@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from benhan.fhir.match_keys import patient_match_keys
 from benhan.fhir.narrative import faults
 from benhan.fhir.path_values import Node, Nodes, boolean, children, descendants, equal
 
@@ -184,6 +185,11 @@ def _reference_key(this: Nodes, arguments: list[Nodes]) -> Nodes:
     return out
 
 
+def _match_keys(this: Nodes, _: list[Nodes]) -> Nodes:
+    """Ours: the keys under which look-alikes of a ``Patient`` are found."""
+    return [("String", key, None) for node in this for key in patient_match_keys(node[1])]
+
+
 SIMPLE: dict[str, Simple] = {
     "join": _join,
     "getResourceKey": _resource_key,
@@ -226,5 +232,6 @@ SIMPLE: dict[str, Simple] = {
     "toInteger": _to_integer,
     "toDecimal": _to_decimal,
     "toString": _to_string,
+    "matchKeys": _match_keys,
     "htmlChecks": lambda this, _: boolean(all(not faults(str(n[1])) for n in this)),
 }

@@ -9,6 +9,8 @@ Faces::
          contact_phone, status "verified"|"provisional"|"unknown"|"newborn", mother_id, birth_order, source)
     person_from_scan(scan) -> PersonInput
     patient_resource(person, *, ma_bn=None, patient_id=None) -> JsonObject      pure
+    face_of(person) -> Face ; compare(face, face) -> list[Reason] ; score(reasons) -> bits ; decide(reasons) -> Verdict
+         "link" | "review" | "different"                                        pure
     async find_candidates(repo, person, *, limit=10) -> list[Candidate(patient: Stored, score, exact, reasons)]
     async register_person(repo, person, *, ma_bn=None) -> Stored
     async find_or_register(repo, person, *, ma_bn=None) -> Found(patient: Stored, created, candidates)
@@ -26,6 +28,7 @@ Hub::
 
 from __future__ import annotations
 
+from benhan.identity.faces import Face, bhxh_number, face_of
 from benhan.identity.hub import (
     LinkResult,
     SourceLink,
@@ -37,7 +40,7 @@ from benhan.identity.hub import (
     unlink,
     unmerge,
 )
-from benhan.identity.matching import Reason, compare, score, threshold
+from benhan.identity.matching import Reason, Verdict, compare, decide, judge, probability, score, threshold
 from benhan.identity.person import (
     PersonInput,
     display_name,
@@ -57,31 +60,54 @@ from benhan.identity.registry import (
     register_person,
     update_person,
 )
+from benhan.identity.steward import (
+    Decision,
+    Merge,
+    Review,
+    decide_review,
+    merges,
+    open_review,
+    open_reviews,
+)
 
 __all__ = [
     "Candidate",
     "CardScan",
+    "Decision",
+    "Face",
     "Found",
     "LinkResult",
+    "Merge",
     "PersonInput",
     "Reason",
+    "Review",
     "SourceLink",
+    "Verdict",
     "age_years",
+    "bhxh_number",
     "compare",
     "crossref",
     "current_id",
+    "decide",
+    "decide_review",
     "display_name",
+    "face_of",
     "find_candidates",
     "find_or_register",
     "find_patients",
+    "judge",
     "link_patient",
     "merge",
+    "merges",
     "name_of",
     "number_warnings",
+    "open_review",
+    "open_reviews",
     "parse_qr",
     "patient_resource",
     "person_from_scan",
     "person_of",
+    "probability",
     "register_person",
     "score",
     "sources",

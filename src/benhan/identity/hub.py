@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from benhan.base.errors import Conflict, NotFound
 from benhan.base.ids import new_uuid
 from benhan.catalogue import systems
-from benhan.identity.matching import Reason, threshold
+from benhan.identity.matching import Reason
 from benhan.identity.person import JsonObject, person_of
 from benhan.identity.registry import Candidate, find_candidates
 from benhan.store import Repository, Stored
@@ -50,7 +50,10 @@ _GONE = "select gone_id from identity_merge where tenant = %s and kept_id = %s a
 
 @dataclass(frozen=True, slots=True)
 class LinkResult:
-    """``how``: known | exact | created | created-review. ``explanation``: the reasons, for people to read."""
+    """``how``: known | exact (a number is the same) | alike | created | created-review.
+
+    ``explanation``: the reasons, for people to read.
+    """
 
     patient_id: str
     how: str
@@ -73,9 +76,9 @@ def _connection(tx: Repository) -> psycopg.AsyncConnection[Any]:
 
 
 async def link_patient(repo: Repository, source: UUID, resource: JsonObject) -> LinkResult:
-    """Hub person of a facility's ``Patient``: the one already linked, the one with the same national number, or a new one.
+    """Hub person of a facility's ``Patient``: the one already linked, the one that is the same beyond doubt, or a new one.
 
-    A look-alike without a common number is queued for review and a new person is made.
+    Look-alikes that leave a doubt are queued for a steward, and a new person is made meanwhile.
     """
     async with repo.transaction() as tx:
         known = await crossref(tx, source, resource["id"])
@@ -83,10 +86,11 @@ async def link_patient(repo: Repository, source: UUID, resource: JsonObject) -> 
             await _complete(tx, known, resource)
             return LinkResult(known, "known", ("Đã liên kết trước đó.",))
         candidates = await find_candidates(tx, person_of(resource))
-        exact = next((c for c in candidates if c.exact and c.score >= threshold("duplicate")), None)
-        if exact is not None:
-            await _complete(tx, exact.patient.id, resource)
-            result = LinkResult(exact.patient.id, "exact", tuple(r.text for r in exact.reasons))
+        same = next((c for c in candidates if c.verdict == "link"), None)
+        if same is not None:
+            await _complete(tx, same.patient.id, resource)
+            how = "exact" if same.exact else "alike"
+            result = LinkResult(same.patient.id, how, tuple(r.text for r in same.reasons))
         else:
             result = await _new_person(tx, resource, candidates)
         await _record(tx, source, resource["id"], result)
@@ -103,7 +107,7 @@ async def _new_person(tx: Repository, resource: JsonObject, candidates: list[Can
     if national:
         master["identifier"] = national
     stored = await tx.create(master)
-    alike = [c for c in candidates if c.duplicate]
+    alike = [c for c in candidates if c.verdict == "review"]
     for candidate in alike:
         await _queue(tx, stored, candidate)
     if alike:

@@ -10,9 +10,13 @@ from benhan.base.errors import Conflict
 from benhan.base.ids import new_uuid
 from benhan.base.text import fold, squeeze
 from benhan.catalogue import systems
-from benhan.identity.matching import Reason, bhxh_number, compare, score, threshold
+from benhan.fhir import match_keys
+from benhan.identity.faces import bhxh_number, face_of
+from benhan.identity.matching import Reason, Verdict, compare, decide, score, threshold
 from benhan.identity.person import JsonObject, PersonInput, check_person, patient_resource, person_of
 from benhan.store import Repository, Stored
+
+_MOST = 400  # a key that more people share tells nobody apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,11 @@ class Candidate:
     score: float
     exact: bool
     reasons: tuple[Reason, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the hub may do with the pair by itself (:func:`benhan.identity.matching.decide`)."""
+        return decide(list(self.reasons))
 
     @property
     def duplicate(self) -> bool:
@@ -47,13 +56,13 @@ async def find_candidates(repo: Repository, person: PersonInput, *, limit: int =
             exact[stored.id] = stored
     pool = dict(exact)
     for params in _queries(person):
-        for stored in await _search(repo, params, 60):
+        for stored in await _search(repo, params, _MOST):
             pool.setdefault(stored.id, stored)
-    found = []
+    face, found = face_of(person), []
     for stored in pool.values():
         if not stored.data.get("active", True):
             continue
-        reasons = compare(person, person_of(stored.data))
+        reasons = compare(face, face_of(person_of(stored.data)))
         found.append(Candidate(stored, score(reasons), stored.id in exact, tuple(reasons)))
     likely = [c for c in found if c.exact or c.score >= threshold("possible")]
     return sorted(likely, key=lambda c: (not c.exact, -c.score, c.patient.id))[:limit]
@@ -71,13 +80,12 @@ def _keys(person: PersonInput) -> list[tuple[str, str]]:
 
 
 def _queries(person: PersonInput) -> Iterable[list[tuple[str, str]]]:
+    """What a look-alike shares: a key of name and birth, the phone; without a birth date the first and last word."""
+    keys = match_keys(person.name, person.birth_date, person.sex)
+    if keys:
+        yield [("match-key", ",".join(keys))]
     words = fold(person.name).split()
-    year = person.birth_date[:4]
-    if words and year:
-        yield [("name", words[-1]), ("birthdate", year)]
-        if len(words) > 1:
-            yield [("name", words[0]), ("birthdate", person.birth_date)]
-    elif words:
+    if words and not person.birth_date:
         yield [("name", words[-1]), *([("name", words[0])] if len(words) > 1 else [])]
     if person.phone:
         yield [("phone", squeeze(person.phone))]

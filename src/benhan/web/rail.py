@@ -112,6 +112,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         return {"rail": [], "to_sign": None}
     if visit.settings.role == "hub":
         items = [RailItem("/so-y-te", "chart", N_("Toàn tỉnh"), None)] if visit.may("oversight.read") else []
+        if visit.may("patient.merge"):
+            items.append(RailItem("/dinh-danh", "folder", N_("Người có thể trùng"), None))
         return {"rail": items, "to_sign": None}
     patients, to_sign, owed = await counts(visit)
     items = []
