@@ -27,7 +27,8 @@ def _collect(value: Any, kind: str, where: str, out: list[ReferenceAt]) -> None:
         found = value.get(key)
         if found is None:
             continue
-        for place, one in enumerate(found) if many else ((None, found),):
+        listed = many and found.__class__ is list  # what is malformed is refused later, by validation
+        for place, one in enumerate(found) if listed else ((None, found),):
             if one.__class__ is not dict:
                 continue
             here = where + step if place is None else f"{where}{step}[{place}]"
