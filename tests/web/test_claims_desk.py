@@ -57,7 +57,7 @@ async def test_a_fault_leads_to_its_field_and_is_let_through_with_a_reason(
 ) -> None:
     officer = await as_person("khth")
     text = await officer.see(f"/bhyt/ho-so/{claims[1]}")
-    assert 'href="/dot/dot-mau/ra-vien#f-benh_chinh"' in text
+    assert f'href="/bhyt/ho-so/{claims[1]}/sua#f-ma_chinh"' in text
     assert "phải có đúng một mã" in text
     assert "Mã bệnh chính" in text
     fault = {"rule": "X1-BENH-CHINH-1", "place": "XML1/dòng 1/MA_BENH_CHINH"}

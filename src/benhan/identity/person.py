@@ -230,7 +230,9 @@ def _contact(person: PersonInput) -> JsonObject:
 
 def person_of(patient: JsonObject) -> PersonInput:
     """The person a ``Patient`` describes, for comparing and for forms."""
-    ids = {i.get("system"): i.get("value", "") for i in patient.get("identifier", [])}
+    ids = {
+        i.get("system"): i.get("value", "") for i in patient.get("identifier", []) if i.get("use") != "old"
+    }
     ext = {e.get("url"): e for e in patient.get("extension", [])}
     address: JsonObject = next(iter(patient.get("address", [])), {})
     contact: JsonObject = next(iter(patient.get("contact", [])), {})

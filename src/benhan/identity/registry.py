@@ -141,8 +141,10 @@ async def update_person(repo: Repository, patient_id: str, person: PersonInput) 
         for identifier in before.data.get("identifier", []):
             if (identifier.get("system"), identifier.get("value")) not in now:
                 after.setdefault("identifier", []).append({**identifier, "use": "old"})
-        if "link" in before.data:
-            after["link"] = before.data["link"]
+        kept_parts = ["link"]
+        if after.get("birthDate") == before.data.get("birthDate"):
+            kept_parts.append("_birthDate")
+        after |= {name: before.data[name] for name in kept_parts if name in before.data}
         return await tx.update(after, if_match=before.version)
 
 

@@ -43,6 +43,7 @@ Entitlement and charges (``entitlement``, ``charges``)::
           registered_at=None, verified_at=None, source="reception", starts: datetime|None=None, temporary=False)) -> Stored
     entitlement_line(repo, encounter_id) -> list[Entitlement] ; entitlement_on(repo, encounter_id, at) -> Entitlement | None
     fix_doituong(repo, encounter_id, ma_doituong) -> Stored                    at the end of the đợt
+    withdraw_coverage(repo, encounter_id, coverage_id, reason) -> Stored      a card entered wrongly
     charge(repo, encounter_id, ChargeInput(system, code, name, quantity, happened, source: str|None, price=None,
           payer=None, khoa=None, doctor=None)) -> Stored (ChargeItem)
     reverse_charge(repo, charge_id, reason) -> Stored (negative ChargeItem)
@@ -104,6 +105,8 @@ Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``seal
     discharge(repo, encounter_id, Discharge(happened, outcome, doctor: Staff, diagnosis, icd10, others=(), result=None,
           treatment="", advice="", moved_to=None, death_cause=None, late_reason=None), *, authorize) -> Stored (Encounter)
     undo_discharge(repo, encounter_id, reason, *, authorize) -> Stored
+    discharge_diagnoses(repo, encounter_id) -> list[DischargeDiagnosis(id, main, code, text)]
+    recode(repo, encounter_id, condition_id, code, reason) -> Stored           another ICD-10 code, same words
     discharge_facts(encounter: JsonObject) -> dict[str, str]      outcome, form items, MA_LOAI_RV, KET_QUA_DTRI, icd10 …
     case(repo, encounter_id) -> Case(encounter_id, patient_id, composition_id, form_code, khoa, doctor, state, admitted_at,
           discharged_at, due_on, closed_at, legal_hold, financial_lock, so_benh_an, ma_lk)
@@ -165,7 +168,13 @@ from benhan.records.completeness import completeness
 from benhan.records.contents import contents, document_bundle
 from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready, undo_discharge
 from benhan.records.documents import blob_of, content_of, document_of, documents
-from benhan.records.entitlement import add_coverage, entitlement_line, entitlement_on, fix_doituong
+from benhan.records.entitlement import (
+    add_coverage,
+    entitlement_line,
+    entitlement_on,
+    fix_doituong,
+    withdraw_coverage,
+)
 from benhan.records.extraction import derived
 from benhan.records.facts import defaults, diagnosis_stage, diagnosis_value, facts, form_of
 from benhan.records.guard import closed_record_guard
@@ -207,6 +216,7 @@ from benhan.records.papers import (
     withdraw_signature,
 )
 from benhan.records.printing import print_record
+from benhan.records.recoding import DischargeDiagnosis, discharge_diagnoses, recode
 from benhan.records.results import correct_result, enter_result, result_series
 from benhan.records.sealing import add_addendum, close_record, containers
 from benhan.records.sheets import (
@@ -296,6 +306,7 @@ __all__ = [
     "ChargeLine",
     "CoverageInput",
     "Discharge",
+    "DischargeDiagnosis",
     "DrugOrder",
     "Entitlement",
     "Entry",
@@ -359,6 +370,7 @@ __all__ = [
     "diagnosis_stage",
     "diagnosis_value",
     "discharge",
+    "discharge_diagnoses",
     "discharge_facts",
     "document_bundle",
     "document_of",
@@ -405,6 +417,7 @@ __all__ = [
     "print_sheet",
     "recalculate",
     "receive_record",
+    "recode",
     "record_lent",
     "record_state",
     "record_vitals",
@@ -435,5 +448,6 @@ __all__ = [
     "undo_discharge",
     "unlock_charges",
     "vital_series",
+    "withdraw_coverage",
     "withdraw_signature",
 ]

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from benhan.base.clock import local_date
-from benhan.base.errors import Conflict, RuleViolation
+from benhan.base.errors import Conflict, NotFound, RuleViolation
 from benhan.catalogue import systems
 from benhan.records.cases import add_event, locked_case
 from benhan.records.shapes import (
@@ -54,6 +54,28 @@ async def add_coverage(repo: Repository, encounter_id: str, coverage: CoverageIn
         entry = {"coverage": ref("Coverage", stored.id), "priority": len(listed) + 1}
         await tx.update({**account.data, "coverage": [*listed, entry]}, if_match=account.version)
         await add_event(tx, encounter_id, "add-coverage", "", coverage.card[-4:])
+        await recalculate(tx, encounter_id)
+        return stored
+
+
+async def withdraw_coverage(repo: Repository, encounter_id: str, coverage_id: str, reason: str) -> Stored:
+    """Take a card that was entered wrongly off the time line; it stays readable, lines of the bill are recalculated.
+
+    Raises: ``RuleViolation`` (records.reason-needed); ``NotFound`` (records.no-coverage); ``Conflict`` (records.fees-locked).
+    """
+    from benhan.records.charges import recalculate
+
+    if not reason.strip():
+        raise RuleViolation("records.reason-needed", "Cần nêu lý do bỏ thẻ.", expression="reason")
+    async with repo.transaction() as tx:
+        if (await locked_case(tx, encounter_id)).financial_lock:
+            raise Conflict("records.fees-locked", "Viện phí đã khóa.")
+        if coverage_id not in {e.coverage_id for e in await entitlement_line(tx, encounter_id)}:
+            raise NotFound("records.no-coverage", "Đợt này không dùng thẻ ấy.")
+        before = await tx.read("Coverage", coverage_id)
+        stored = await tx.update({**before.data, "status": "entered-in-error"}, if_match=before.version)
+        card = identifier_of(before.data, systems.BHYT)
+        await add_event(tx, encounter_id, "withdraw-coverage", card[-4:], "", reason.strip())
         await recalculate(tx, encounter_id)
         return stored
 

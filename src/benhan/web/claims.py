@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -15,7 +15,7 @@ from benhan import records
 from benhan.base.clock import VIETNAM, local_date
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.gateways import bhyt
-from benhan.web import lists, rail
+from benhan.web import claim_fix, claim_slips, lists, rail
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
 
@@ -36,15 +36,6 @@ LINES = {
 PAGE = 100
 #: where the fact behind a tag is written: (first tag prefix or whole table) → page below the đợt, anchor of the field
 _PLACES: tuple[tuple[str, str], ...] = (
-    ("XML1/MA_THE_BHYT", "#the"),
-    ("XML1/MA_DKBD", "#the"),
-    ("XML1/GT_THE", "#the"),
-    ("XML1/MA_DOITUONG_KCB", "#the"),
-    ("XML1/MA_BENH", "/ra-vien#f-benh_chinh"),
-    ("XML1/CHAN_DOAN_RV", "/ra-vien#f-benh_chinh"),
-    ("XML1/KET_QUA_DTRI", "/ra-vien#f-ket_qua"),
-    ("XML1/MA_LOAI_RV", "/ra-vien#f-ma_loai_rv"),
-    ("XML1/NGAY_RA", "/ra-vien#f-happened"),
     ("XML1/CAN_NANG", "/sinh-hieu"),
     ("XML2", "/thuoc"),
     ("XML4", "/xet-nghiem"),
@@ -53,27 +44,19 @@ _PLACES: tuple[tuple[str, str], ...] = (
     ("XML8", "/benh-an"),
     ("XML3", "/xet-nghiem"),
 )
-_OF_THE_PERSON = (
-    "HO_TEN",
-    "NGAY_SINH",
-    "GIOI_TINH",
-    "SO_CCCD",
-    "DIA_CHI",
-    "MA_DANTOC",
-    "MA_NGHE",
-    "MATINH",
-    "MAXA",
-)
 
 
-def where(row: bhyt.ClaimRow, place: str, patient_id: str) -> str:
+def where(row: bhyt.ClaimRow, place: str) -> str:
     """Address of the page, and of the field where it has one, that holds the fact behind a fault."""
     table, tag = place.split("/")[0], place.rsplit("/", 1)[-1]
     behind = row.twin.get("/".join(place.split("/")[:2]), "")
     if behind:
         return source_page(row, behind)
-    if table == "XML1" and tag.startswith(_OF_THE_PERSON) and patient_id:
-        return f"/nguoi-benh/{patient_id}"
+    mendable = claim_fix.field_of(tag) if table == "XML1" else ""
+    if mendable:
+        return f"/bhyt/ho-so/{row.ma_lk}/sua#f-{mendable}"
+    if table in bhyt.SLIPS:
+        return f"/dot/{row.encounter}/giay-bhyt?bang={table}#f-{tag}"
     name = f"{table}/{tag}"
     below = next((address for start, address in _PLACES if name.startswith(start)), "")
     return f"/dot/{row.encounter}{below}"
@@ -107,14 +90,15 @@ async def _desk(visit: Visit, **context: Any) -> Response:
             **await rail.around(visit),
             "board": board,
             "month": month,
-            "months": sorted({month, *board.months}, reverse=True),
+            "months": sorted({month, *(str(m["month"]) for m in board.by_month)}, reverse=True),
             "state": state or "",
             "khoa": khoa or "",
             "khoas": await lists.khoa_list(visit.repo),
             "states": STATES,
             "start": start,
             "size": PAGE,
-            "plot": _plot(visit, board.by_day),
+            "plots": [p for p in (_plot(visit, board.by_day), *_by_month(visit, board.by_month)) if p],
+            "total": _total(board.sums.values()),
             "report": None,
             **context,
         },
@@ -138,6 +122,37 @@ def _plot(visit: Visit, days: Sequence[Mapping[str, Any]]) -> dict[str, Any] | N
     }
 
 
+def _by_month(visit: Visit, months: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Claims, stopped claims, and what the fund pays, month by month; nothing below two months."""
+    if len(months) < 2:
+        return []
+    first = [datetime(int(m["month"][:4]), int(m["month"][4:]), 1, tzinfo=VIETNAM) for m in months]
+    drawn = (
+        (N_("Hồ sơ theo tháng"), ((N_("Hồ sơ"), "claims"), (N_("Bị dừng"), "stopped"))),
+        (N_("Quỹ trả theo tháng (triệu đồng)"), ((N_("Quỹ trả"), "bhtt"),)),
+    )
+    return [
+        {
+            "title": visit._(title),
+            "x": [int(at.timestamp()) for at in first],
+            "lines": [
+                {"label": visit._(label), "y": [float(m[k]) / (1e6 if k == "bhtt" else 1) for m in months]}
+                for label, k in lines
+            ],
+            "low": None,
+            "high": None,
+            "events": [],
+        }
+        for title, lines in drawn
+    ]
+
+
+def _total(sums: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sums over all states."""
+    listed = list(sums)
+    return {k: sum(s[k] for s in listed) for k in ("count", "bv", "bh", "bhtt", "bncct", "bntt")}
+
+
 @page("claim.read")
 async def claim_page(visit: Visit) -> Response:
     """One claim: how it stands, faults with the way to each field, lines after sending, what changed."""
@@ -146,8 +161,6 @@ async def claim_page(visit: Visit) -> Response:
 
 async def _claim(visit: Visit, **context: Any) -> Response:
     row = await bhyt.claim_row(visit.repo, visit.path("ma_lk"))
-    case = await _case(visit, row)
-    patient_id = case.patient_id if case else ""
     return visit.draw(
         "claim.html",
         **{
@@ -156,7 +169,7 @@ async def _claim(visit: Visit, **context: Any) -> Response:
             "faults": [
                 {
                     **f,
-                    "address": where(row, f["place"], patient_id),
+                    "address": where(row, f["place"]),
                     "title": bhyt.title_of(f["place"], local_date(row.left_at)),
                 }
                 for f in row.faults
@@ -171,13 +184,6 @@ async def _claim(visit: Visit, **context: Any) -> Response:
             **context,
         },
     )
-
-
-async def _case(visit: Visit, row: bhyt.ClaimRow) -> records.Case | None:
-    try:
-        return await records.case(visit.repo, row.encounter)
-    except BenhanError:
-        return None
 
 
 async def _account(visit: Visit, row: bhyt.ClaimRow) -> records.AccountTotals | None:
@@ -263,5 +269,7 @@ ROUTES = [
     Route("/bhyt/ho-so/{ma_lk}/gui", send_again, methods=["POST"]),
     Route("/bhyt/ho-so/{ma_lk}/cho-qua", let_pass, methods=["POST"]),
     Route("/bhyt/ho-so/{ma_lk}/dong", note_line, methods=["POST"]),
+    *claim_fix.ROUTES,
+    *claim_slips.ROUTES,
     Route("/bhyt/ho-so/{ma_lk}/xml", download, methods=["GET"]),
 ]

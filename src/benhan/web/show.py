@@ -61,9 +61,15 @@ def number(value: Decimal | int | float | str | None) -> str:
     return "" if value is None else str(value).replace(".", ",")
 
 
+_SWAPPED = str.maketrans(",.", ".,")
+
+
 def money(value: Decimal | int | None) -> str:
-    """Whole đồng with points between thousands."""
-    return "" if value is None else f"{int(value):,}".replace(",", ".")
+    """Đồng with points between thousands; hundredths, as claims have them, after a comma."""
+    if value is None:
+        return ""
+    text = f"{int(value):,}" if value == int(value) else f"{value:,.2f}"
+    return text.translate(_SWAPPED)
 
 
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

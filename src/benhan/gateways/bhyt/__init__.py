@@ -9,12 +9,14 @@ Face::
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
     check(package, on=None, gate="send", own=()) -> list[Finding(severity, code, place, text, rule; table, line, field)]
-    await desk(repo, month, state, khoa) -> Desk(rows, sums, by_khoa, by_day, months) ; await claim_row(repo, ma_lk)
+    await desk(repo, month, state, khoa) -> Desk(rows, sums, by_khoa, by_day, by_month) ; await claim_row(repo, ma_lk)
     await note_line(repo, ma_lk, place, state, amount, reason) ; await line_states(repo, ma_lk)
     await reconcile(repo, month, read_portal_list(csv)) -> Reconciliation
     await save_rule(repo, yaml) ; set_rule_state ; own_rules ; try_rule(repo, rule, month) -> Trial ; one_rule(yaml)
     await judge_case(repo, encounter_id, gate=None) -> list[Finding]    the rules while the record is being made
     await let_pass(repo, row, rule, place, reason) ; await passes(repo, ma_lk)
+    slips(repo, encounter_id) -> list[Slip(id, table, values, at, by, version)] ; slip_fields(table) ; slip_choices(table, tag)
+    await proposed_slip(repo, encounter_id, table, author) ; save_slip(…, attest=False) ; withdraw_slip(repo, encounter_id, id)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
     to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package
     create_simulator(state_dir=None) -> Starlette ; register_card(state_dir, card) -> None
@@ -79,12 +81,19 @@ from benhan.gateways.bhyt.record_facts import facts_from_record
 from benhan.gateways.bhyt.rules import GATES, Rule, shipped_rules
 from benhan.gateways.bhyt.schema import schema
 from benhan.gateways.bhyt.simulator import create_simulator, register_card
+from benhan.gateways.bhyt.slips import SINGLE as SINGLE_SLIPS
+from benhan.gateways.bhyt.slips import SLIPS, Slip, save_slip, slips, withdraw_slip
+from benhan.gateways.bhyt.slips import choices as slip_choices
+from benhan.gateways.bhyt.slips import own_fields as slip_fields
+from benhan.gateways.bhyt.slips import proposed as proposed_slip
 from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
 
 __all__ = [
     "GATES",
     "LINE_STATES",
+    "SINGLE_SLIPS",
+    "SLIPS",
     "STATES",
     "SUBMIT_TOPIC",
     "Account",
@@ -110,6 +119,7 @@ __all__ = [
     "Row",
     "Rule",
     "ServiceLine",
+    "Slip",
     "Trial",
     "build_claim",
     "check",
@@ -130,6 +140,7 @@ __all__ = [
     "own_rules",
     "passes",
     "portal_of",
+    "proposed_slip",
     "quarantined",
     "read_package",
     "read_packages",
@@ -139,12 +150,17 @@ __all__ = [
     "register_jobs",
     "replay",
     "save_rule",
+    "save_slip",
     "schema",
     "set_rule_state",
     "shipped_rules",
+    "slip_choices",
+    "slip_fields",
+    "slips",
     "submit_waiting",
     "title_of",
     "to_fhir",
     "try_rule",
+    "withdraw_slip",
     "write_package",
 ]

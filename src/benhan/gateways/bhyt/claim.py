@@ -1,4 +1,4 @@
-"""From the facts of one đợt to its claim package: XML1-XML5, XML7, XML8, all tags in order.
+"""From the facts of one đợt to its claim package: XML1-XML11, XML13-XML15, all tags in order.
 
 Pure. Money and sums follow QĐ 130/QĐ-BYT with 4750 and 3176 (see :mod:`benhan.gateways.bhyt.money`). A line takes the
 card that is valid at its own time; a line outside the scope, or without a valid card, is paid by the patient.
@@ -7,7 +7,7 @@ card that is valid at its own time; a line outside the scope, or without a valid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -29,6 +29,8 @@ from benhan.gateways.bhyt.tables import tables
 
 #: kinds of care that have a running account of the illness (XML5)
 WITH_PROGRESS = ("02", "03", "04", "05", "06", "08", "09")
+#: tags of a paper that have a meaning of their own though XML1 has one of the same name
+NOT_REPEATED = {"XML10": ("CHAN_DOAN_RV",), "XML9": ("GHI_CHU",), "XML6": ("MA_LOAI_KCB",)}
 #: kinds of care without treatment days (QĐ 4750)
 _NO_DAYS = ("01", "07", "09")
 
@@ -132,8 +134,9 @@ class ProgressLine:
 @dataclass(frozen=True, slots=True)
 class ClaimFacts:
     """Everything a claim says. ``head``: tags of XML1 that are plain facts of person and đợt; ``discharge_paper`` and
-    ``summary``: own tags of XML7 and XML8, None when that paper is not issued; ``papers``: own tags of the other papers of
-    one row, by table (XML13, XML14), whose tags that repeat XML1 are filled from it.
+    ``summary``: own tags of XML7 and XML8, None when that paper is not issued; ``papers``: own tags of each row of the other
+    papers, by table (XML6, XML9-XML11, XML13-XML15), whose tags that repeat XML1 are filled from it; ``full_below``: the
+    fund pays the whole of what it covers when the đợt costs less (15 % of the reference salary, rules §6), VND.
     """
 
     ma_lk: str
@@ -150,8 +153,9 @@ class ClaimFacts:
     progress: tuple[ProgressLine, ...] = ()
     discharge_paper: Mapping[str, str] | None = None
     summary: Mapping[str, str] | None = None
-    papers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    papers: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     treatment_days: int | None = None
+    full_below: Decimal | None = None
 
 
 def minute(at: datetime | None) -> str:
@@ -190,10 +194,17 @@ def twin_of(facts: ClaimFacts) -> list[dict[str, str]]:
     ]
 
 
+def examination_rate(number: int) -> Decimal:
+    """TYLE_TT_DV of the ``number``-th examination of a đợt (rules §6): 100, then 30 up to the fourth, 10, then 0."""
+    return Decimal(100 if number <= 1 else 30 if number <= 4 else 10 if number == 5 else 0)
+
+
 def build_claim(facts: ClaimFacts) -> Package:
     """The package of a đợt; nothing is checked here, see :mod:`benhan.gateways.bhyt.check`."""
-    drugs = [_drug(facts, i, d) for i, d in enumerate(facts.drugs, 1)]
-    services = [_service(facts, i, s) for i, s in enumerate(facts.services, 1)]
+    drugs, services = _lines(facts)
+    if facts.full_below is not None and sum((p.bv for _, p in [*drugs, *services]), ZERO) < facts.full_below:
+        facts = replace(facts, cards=tuple(replace(c, percent=HUNDRED) for c in facts.cards))
+        drugs, services = _lines(facts)
     rows: dict[str, tuple[Row, ...]] = {"XML1": (_head(facts, drugs, services),)}
     rows["XML2"] = tuple(row for row, _ in drugs)
     rows["XML3"] = tuple(row for row, _ in services)
@@ -204,15 +215,30 @@ def build_claim(facts: ClaimFacts) -> Package:
         rows["XML7"] = (_paper("XML7", facts, facts.discharge_paper),)
     if facts.summary is not None:
         rows["XML8"] = (_paper("XML8", facts, {"MA_LOAI_KCB": facts.kind, **facts.summary}),)
-    for name, own in facts.papers.items():
-        rows[name] = (_repeating(name, own, rows["XML1"][0]),)
+    for name in tables():
+        held = facts.papers.get(name, ())
+        rows[name] = (
+            *rows.get(name, ()),
+            *(_repeating(name, i, o, rows["XML1"][0]) for i, o in enumerate(held, 1)),
+        )
     return Package(facts.facility, today_text(facts.made_on), {n: r for n, r in rows.items() if r})
 
 
-def _repeating(table: str, own: Mapping[str, str], head: Row) -> Row:
-    """A paper of one row: its own tags, and those that repeat XML1."""
-    repeated = {tag: head.get(tag) for tag in tables()[table].names() if tag not in ("STT", "DU_PHONG")}
-    return make_row(table, 1, {**repeated, **own})
+def _lines(facts: ClaimFacts) -> tuple[list[tuple[Row, Split]], list[tuple[Row, Split]]]:
+    return (
+        [_drug(facts, i, d) for i, d in enumerate(facts.drugs, 1)],
+        [_service(facts, i, s) for i, s in enumerate(facts.services, 1)],
+    )
+
+
+def _repeating(table: str, line: int, own: Mapping[str, str], head: Row) -> Row:
+    """A row of a paper: its own tags, and those that repeat XML1."""
+    names = tables()[table].names()
+    repeated = {
+        tag: head.get(tag) for tag in names if tag not in ("STT", "DU_PHONG", *NOT_REPEATED.get(table, ()))
+    }
+    numbered = {"STT": str(line)} if "STT" in names else {}
+    return make_row(table, line, {**numbered, **repeated, **own})
 
 
 def _rights(facts: ClaimFacts, at: datetime, in_scope: bool, rate: Decimal) -> tuple[str, Decimal, Decimal]:

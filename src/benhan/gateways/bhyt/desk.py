@@ -66,7 +66,12 @@ select (left_at at time zone 'Asia/Ho_Chi_Minh')::date as day, count(*) as claim
        count(*) filter (where state = 'received') as received, sum(total_bhtt) as bhtt
 from bhyt_claim where tenant = %(tenant)s and month = %(month)s group by 1 order by 1
 """
-_MONTHS = "select distinct month from bhyt_claim where tenant = %s order by month desc limit 36"
+_BY_MONTH = """
+select month, count(*) as claims, count(*) filter (where state = 'received') as received,
+       count(*) filter (where state in ('faulty', 'refused')) as stopped, sum(total_bhtt) as bhtt
+from bhyt_claim where tenant = %(tenant)s and (%(khoa)s::text is null or khoa = %(khoa)s)
+group by month order by month desc limit 36
+"""
 _LINE = (
     "insert into bhyt_line_state (tenant, ma_lk, place, state, amount, reason, at, actor, actor_display) "
     "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -116,13 +121,13 @@ class LineState:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A page of the desk: rows, sums by state, by khoa and by day."""
+    """A page of the desk: rows, sums by state, by khoa, by day of the month, and of the last 36 months, oldest first."""
 
     rows: tuple[ClaimRow, ...]
     sums: Mapping[str, Mapping[str, Any]]
     by_khoa: tuple[Mapping[str, Any], ...]
     by_day: tuple[Mapping[str, Any], ...]
-    months: tuple[str, ...]
+    by_month: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +223,10 @@ async def desk(
     asked = {"tenant": repo.ctx.tenant, "month": month, "khoa": khoa}
     rows = await _rows(repo, _LIST, {**asked, "state": state, "limit": limit, "offset": offset})
     sums = {str(row.pop("state")): row for row in await _rows(repo, _SUMS, asked)}
-    months = tuple(str(r["month"]) for r in await _rows(repo, _MONTHS, (repo.ctx.tenant,)))
+    by_month = tuple(reversed(await _rows(repo, _BY_MONTH, asked)))
     by_day = await _rows(repo, _BY_DAY, asked) if month else []
     by_khoa = await _rows(repo, _BY_KHOA, asked)
-    return Desk(tuple(_claim_row(r) for r in rows), sums, tuple(by_khoa), tuple(by_day), months)
+    return Desk(tuple(_claim_row(r) for r in rows), sums, tuple(by_khoa), tuple(by_day), by_month)
 
 
 async def note_line(

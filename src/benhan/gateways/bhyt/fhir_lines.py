@@ -137,11 +137,6 @@ def _progress(about: About, row: Row) -> JsonObject:
 def _composition(about: About, row: Row) -> JsonObject:
     """A paper (XML6-XML11, XML13-XML15): its tags as a readable list."""
     table = tables()[row.table]
-    titles = {f.name: f.title for f in table.fields}
-    lines = "".join(
-        f"<p><b>{escape(titles.get(n, n))}:</b> {escape(t)}</p>" for n, t in row.values.items() if t.strip()
-    )
-    div = f'<div xmlns="http://www.w3.org/1999/xhtml">{lines or "<p>-</p>"}</div>'
     return {
         "resourceType": "Composition",
         "status": "final",
@@ -151,5 +146,14 @@ def _composition(about: About, row: Row) -> JsonObject:
         "date": instant(row.get("NGAY_CT")) or about.end,
         "author": [about.provider],
         "title": table.title,
-        "section": [{"title": table.title, "text": {"status": "generated", "div": div}}],
+        "section": [{"title": table.title, "text": {"status": "generated", "div": paper_text(row)}}],
     }
+
+
+def paper_text(row: Row) -> str:
+    """The tags of a paper that are not empty, with their titles, as XHTML."""
+    titles = {f.name: f.title for f in tables()[row.table].fields}
+    lines = "".join(
+        f"<p><b>{escape(titles.get(n, n))}:</b> {escape(t)}</p>" for n, t in row.values.items() if t.strip()
+    )
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{lines or "<p>-</p>"}</div>'

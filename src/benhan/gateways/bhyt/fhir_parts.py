@@ -78,6 +78,23 @@ def row_extension(row: Row) -> JsonObject:
     return {"url": ROW + row.table, "extension": parts}
 
 
+def row_values(parts: list[JsonObject]) -> tuple[int, dict[str, str]]:
+    """Line number and tags of what :func:`row_extension` has written."""
+    line = 1
+    values: dict[str, str] = {}
+    for part in parts:
+        name = str(part["url"])
+        if name == "dong" and "valueInteger" in part:
+            line = int(part["valueInteger"])
+        elif "valueString" in part:
+            values[name] = part["valueString"]
+        elif "valueBase64Binary" in part:
+            values[name] = base64.b64decode(part["valueBase64Binary"]).decode()
+        else:
+            values[name] = ""
+    return line, values
+
+
 def clean(resource: JsonObject) -> JsonObject:
     """Without members that hold nothing."""
     return {k: v for k, v in resource.items() if v not in ("", None, [], {})}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject
-from benhan.gateways.bhyt.fhir_parts import ROW
+from benhan.gateways.bhyt.fhir_parts import ROW, row_values
 from benhan.gateways.bhyt.package import Package, Row, make_row
 from benhan.gateways.bhyt.tables import tables
 from benhan.gateways.bhyt.to_fhir import PACKAGE
@@ -31,16 +29,5 @@ def from_fhir(bundle: JsonObject) -> Package:
 
 
 def _row(table: str, parts: list[JsonObject]) -> Row:
-    line = 1
-    values: dict[str, str] = {}
-    for part in parts:
-        name = str(part["url"])
-        if name == "dong" and "valueInteger" in part:
-            line = int(part["valueInteger"])
-        elif "valueString" in part:
-            values[name] = part["valueString"]
-        elif "valueBase64Binary" in part:
-            values[name] = base64.b64decode(part["valueBase64Binary"]).decode()
-        else:
-            values[name] = ""
+    line, values = row_values(parts)
     return make_row(table, line, values)

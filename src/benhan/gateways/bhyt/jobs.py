@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
@@ -42,6 +43,8 @@ _EXT_ENCOUNTER = "urn:benhan:encounter"
 _EXT_TRANSACTION = "urn:benhan:bhyt:ma-giao-dich"
 _ERRORS = "urn:benhan:bhyt:loi"
 _PLACE = re.compile(r"XML\d+/(?:dòng \d+/)?(\w+)")
+#: stands in place of a rule's id where the portal refused
+PORTAL_RULE = "CONG"
 _TITLES = {"XML2": "Thuốc (XML2)", "XML3": "Dịch vụ kỹ thuật, vật tư (XML3)"}
 
 
@@ -79,14 +82,16 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
         async with portal:
             receipt = await portal.send(raw, package.ma_lk)
         answer = await _answer(repo, encounter_id, claim_id, receipt, findings)
-        await at_desk("received" if receipt.received else "refused", sent=True, answer=answer)
+        state = "received" if receipt.received else "refused"
+        await at_desk(state, sent=True, answer=answer, told=portal_findings(receipt))
 
 
 class AtDesk(Protocol):
     """Writes down how the claim stands."""
 
-    async def __call__(self, state: str, *, sent: bool, answer: str) -> None:
-        """``state`` of ``bhyt_claim``; ``sent``: the package went out now; ``answer``: the portal's sentence."""
+    async def __call__(self, state: str, *, sent: bool, answer: str, told: Sequence[Finding] = ()) -> None:
+        """``state`` of ``bhyt_claim``; ``sent``: the package went out now; ``answer``: the portal's sentence; ``told``: the
+        places the portal named when it refused."""
         ...
 
 
@@ -106,10 +111,10 @@ async def _at_desk(
         before = read_package(await repo.store.blobs.get(known.sha256))
     left = (await records.case(repo, encounter_id)).discharged_at or repo.clock.now()
 
-    async def write(state: str, *, sent: bool, answer: str) -> None:
+    async def write(state: str, *, sent: bool, answer: str, told: Sequence[Finding] = ()) -> None:
         await put_claim(
             repo, package, encounter=encounter_id, claim=claim_id, sha256=sha256, left_at=left, state=state, sent=sent,
-            answer=answer, findings=findings, before=before, twin=twin,
+            answer=answer, findings=[*told, *findings], before=before, twin=twin,
         )  # fmt: skip
 
     return write
@@ -318,6 +323,20 @@ async def _answer(
         answer["error"] += [{"code": _error(_tag_at(part), part)} for part in told if part != receipt.text]
     await repo.update(answer)
     return text
+
+
+def portal_findings(receipt: Receipt) -> list[Finding]:
+    """What the portal refused, place by place; one finding on the whole claim when its sentence names no place."""
+    if receipt.received:
+        return []
+    named = [(found, part.strip()) for part in receipt.text.split(";") if (found := _PLACE.search(part))]
+    if not named:
+        return [Finding("error", receipt.code, "XML1", receipt.text or "Cổng không nói lý do", PORTAL_RULE)]
+    return [
+        Finding("error", receipt.code, at.group(0), text[text.find(at.group(0)) + len(at.group(0)) :].lstrip(" :"),
+                PORTAL_RULE)
+        for at, text in named
+    ]  # fmt: skip
 
 
 def _tag_at(text: str) -> str:

@@ -4,15 +4,16 @@ and is found by the check."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from benhan import records
 from benhan.base.clock import local_date, parse_instant
-from benhan.base.errors import BenhanError, Conflict
+from benhan.base.errors import Conflict
 from benhan.base.json_door import JsonObject
-from benhan.catalogue import commune, drug, lab_items, price, systems
+from benhan.catalogue import commune, drug, facility_setting, lab_items, price, systems
 from benhan.gateways.bhyt.claim import (
     CardFacts,
     ClaimFacts,
@@ -20,88 +21,20 @@ from benhan.gateways.bhyt.claim import (
     ProgressLine,
     ResultLine,
     ServiceLine,
+    examination_rate,
     minute,
 )
-from benhan.gateways.bhyt.package import today_text
+from benhan.gateways.bhyt.money import HUNDRED
+from benhan.gateways.bhyt.record_papers import read_papers, read_slips
+from benhan.gateways.bhyt.record_reader import Reader, identifier
+from benhan.gateways.bhyt.rules.settings import setting
+from benhan.gateways.bhyt.slips import slip_rows
 from benhan.gateways.bhyt.tables import codes
 from benhan.identity import name_of, person_of
-from benhan.records import Case, ChargeLine, Signature
+from benhan.records import ChargeLine
 from benhan.store import Repository
 
 _BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
-_SUMMARY = {"QT_BENHLY": "tk_qua_trinh", "TOMTAT_KQ": "tk_can_lam_sang", "PP_DIEUTRI": "tk_phuong_phap"}
-_PAPER = {
-    "GHI_CHU": "ghi_chu",
-    "PP_DIEUTRI": "pp_dieutri",
-    "HO_TEN_CHA": "ho_ten_cha",
-    "HO_TEN_ME": "ho_ten_me",
-    "SO_NGAY_NGHI": "so_ngay_nghi",
-    "NGUYENNHAN_DINHCHI": "nguyennhan_dinhchi",
-    "TUOI_THAI": "tuoi_thai",
-}
-_SIGNER, _HEAD = "nguoi_hanh_nghe", "dai_dien_don_vi"
-#: papers of one row: form → table, own tag → item of the form, role of the doctor, role of the head
-_SLIPS: Mapping[str, tuple[str, Mapping[str, str], str, str]] = {
-    "TT01/2025-PL6": (
-        "XML13",
-        {
-            "SO_HOSO": "so_hoso", "SO_CHUYENTUYEN": "so_chuyentuyen", "GIAY_CHUYEN_TUYEN": "so_chuyentuyen",
-            "MA_CSKCB_DEN": "ma_noi_den", "DAU_HIEU_LS": "dau_hieu_ls", "QT_BENHLY": "qt_benhly",
-            "TOMTAT_KQ": "tomtat_kq", "PP_DIEUTRI": "pp_dieutri", "TINH_TRANG_CT": "tinh_trang_luc_chuyen",
-            "MA_LYDO_CT": "ma_lydo_ct", "HUONG_DIEU_TRI": "huong_dieu_tri", "PHUONGTIEN_VC": "phuongtien_vc",
-            "HOTEN_NGUOI_HT": "hoten_nguoi_ht", "CHUCDANH_NGUOI_HT": "chucdanh_nguoi_ht",
-        },
-        "bac_si",
-        "nguoi_chuyen",
-    ),
-    "TT01/2025-PL5": (
-        "XML14",
-        {"SO_GIAYHEN_KL": "so_giayhen_kl", "NGAY_HEN_KL": "ngay_hen_kl"},
-        "bac_si",
-        "dai_dien_co_so",
-    ),
-}  # fmt: skip
-_CODED = frozenset({"MA_CSKCB_DEN", "MA_LYDO_CT"})
-
-
-@dataclass(slots=True)
-class _Reader:
-    """One đợt being read; remembers what was fetched."""
-
-    repo: Repository
-    here: Case
-    encounter: JsonObject
-    facility: str
-    cache: dict[str, JsonObject] = field(default_factory=dict)
-
-    async def get(self, reference: str) -> JsonObject:
-        """A resource by reference; empty when there is none."""
-        kind, _, resource_id = reference.partition("/")
-        if not resource_id:
-            return {}
-        if reference not in self.cache:
-            try:
-                self.cache[reference] = (await self.repo.read(kind, resource_id)).data
-            except BenhanError:
-                self.cache[reference] = {}
-        return self.cache[reference]
-
-    async def licence(self, reference: JsonObject | str | None) -> str:
-        """Number of the practising licence behind a reference."""
-        if isinstance(reference, str):
-            reference = {"reference": reference}
-        if not reference:
-            return ""
-        named = reference.get("identifier", {})
-        if named.get("system") == systems.CCHN:
-            return str(named["value"])
-        person = await self.get(str(reference.get("reference", "")))
-        return identifier(person, systems.CCHN)
-
-
-def identifier(resource: JsonObject, system: str) -> str:
-    """First identifier with this system."""
-    return next((str(i["value"]) for i in resource.get("identifier", []) if i.get("system") == system), "")
 
 
 async def facts_from_record(repo: Repository, encounter_id: str, *, provisional: bool = False) -> ClaimFacts:
@@ -116,11 +49,11 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
     encounter = (await repo.read("Encounter", encounter_id)).data
     tenants = await repo.store.tenants()
     facility = next((t.code for t in tenants if t.id == repo.ctx.tenant), "")
-    reader = _Reader(repo, here, encounter, facility)
+    reader = Reader(repo, here, encounter, facility)
     kind = encounter["type"][0]["coding"][0]["code"]
     drugs, services = await _lines(reader, kind)
     known = await records.facts(repo, encounter_id)
-    paper, summary, director = await _papers(reader)
+    paper, summary, director = await read_papers(reader)
     head = await _head(reader, known, director)
     return ClaimFacts(
         ma_lk=here.ma_lk,
@@ -137,8 +70,16 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
         progress=tuple(await _progress(reader)),
         discharge_paper=paper,
         summary=summary,
-        papers=await _slips(reader),
+        full_below=_full_below(head, local_date(left)),
+        papers={**await slip_rows(repo, encounter_id), **await read_slips(reader)},
     )
+
+
+def _full_below(head: Mapping[str, str], on: date) -> Decimal | None:
+    """15 % of the reference salary, for those whose category is paid at its full ratio (rules §6)."""
+    listed = codes("MA_DOITUONG_KCB", on).get(head["MA_DOITUONG_KCB"])
+    full = listed is not None and "(%): 100" in listed.note
+    return setting("nguong_15_phan_tram", on) if full else None
 
 
 async def _cards(repo: Repository, encounter_id: str) -> tuple[CardFacts, ...]:
@@ -150,7 +91,7 @@ async def _cards(repo: Repository, encounter_id: str) -> tuple[CardFacts, ...]:
     )
 
 
-async def _lines(reader: _Reader, kind: str) -> tuple[list[DrugLine], list[ServiceLine]]:
+async def _lines(reader: Reader, kind: str) -> tuple[list[DrugLine], list[ServiceLine]]:
     lines = await records.charge_lines(reader.repo, reader.here.encounter_id)
     gone = {line.reverses for line in lines if line.reverses}
     drugs: list[DrugLine] = []
@@ -162,10 +103,22 @@ async def _lines(reader: _Reader, kind: str) -> tuple[list[DrugLine], list[Servi
             drugs.append(await _drug(reader, line))
         else:
             services.append(await _service(reader, line, kind))
-    return drugs, services
+    return drugs, _repeated_examinations(services)
 
 
-async def _doctor(reader: _Reader, order: JsonObject) -> str:
+def _repeated_examinations(services: list[ServiceLine]) -> list[ServiceLine]:
+    """Later examinations of the đợt at their lower rates."""
+    seen = 0
+    done: list[ServiceLine] = []
+    for line in sorted(services, key=lambda s: s.ordered):
+        if line.group == "13":
+            seen += 1
+            line = replace(line, rate_service=examination_rate(seen))
+        done.append(line)
+    return done
+
+
+async def _doctor(reader: Reader, order: JsonObject) -> str:
     if order.get("requester"):
         return await reader.licence(order["requester"])
     for participant in reader.encounter.get("participant", []):
@@ -173,7 +126,7 @@ async def _doctor(reader: _Reader, order: JsonObject) -> str:
     return ""
 
 
-async def _drug(reader: _Reader, line: ChargeLine) -> DrugLine:
+async def _drug(reader: Reader, line: ChargeLine) -> DrugLine:
     given = await reader.get(line.source)
     order = await reader.get(given.get("request", {}).get("reference", ""))
     listed = drug(line.code)
@@ -205,7 +158,7 @@ def _route(text: str) -> str:
     return next((c.code for c in codes("DUONG_DUNG").values() if c.title.casefold() == wanted), "")
 
 
-async def _service(reader: _Reader, line: ChargeLine, kind: str) -> ServiceLine:
+async def _service(reader: Reader, line: ChargeLine, kind: str) -> ServiceLine:
     source = await reader.get(line.source)
     based = source.get("basedOn", [{}])[0].get("reference", "")
     order = await reader.get(based) if based else source
@@ -218,12 +171,14 @@ async def _service(reader: _Reader, line: ChargeLine, kind: str) -> ServiceLine:
     performers = source.get("performer") or source.get("resultsInterpreter") or [{}]
     performer = performers[0].get("actor", performers[0])
     at = parse_instant(ordered) if ordered and group not in ("14", "15") else line.happened
+    bed, shared = await _bed(reader, line) if group in ("14", "15") else ("", Decimal(1))
     return ServiceLine(
         code=line.code,
         name=line.name,
         unit=listed.unit if listed else "Lần",
         group=group,
-        quantity=line.quantity,
+        quantity=line.quantity / shared,
+        rate_service=HUNDRED * shared,
         price=line.unit_price,
         ordered=min(at, line.happened),
         khoa=line.khoa,
@@ -232,16 +187,19 @@ async def _service(reader: _Reader, line: ChargeLine, kind: str) -> ServiceLine:
         done=done,
         result_at=line.happened if report else None,
         in_scope=line.payer == "bhyt",
-        bed=await _bed(reader, line.source) if group in ("14", "15") else "",
+        bed=bed,
         source=line.source,
     )
 
 
-async def _bed(reader: _Reader, source: str) -> str:
+async def _bed(reader: Reader, line: ChargeLine) -> tuple[str, Decimal]:
+    """MA_GIUONG, and the part of the price of a shared bed: the bill has it in the days, the claim in TYLE_TT_DV."""
     for stay in await records.stays(reader.repo, reader.here.encounter_id):
-        if source == f"Encounter/{stay.id}" and stay.beds:
-            return stay.beds[-1].bed
-    return ""
+        if line.source == f"Encounter/{stay.id}" and stay.beds:
+            on = local_date(stay.start)
+            rate = facility_setting("shared_bed_rate", on, facility=reader.facility)
+            return stay.beds[-1].bed or "", Decimal(str(rate)) if stay.beds[-1].shared else Decimal(1)
+    return "", Decimal(1)
 
 
 def _group(line: ChargeLine, what: str, kind: str) -> str:
@@ -252,7 +210,7 @@ def _group(line: ChargeLine, what: str, kind: str) -> str:
     return "13" if line.code.startswith("KHAM") else "18" if what == "procedure" else "19"
 
 
-async def _results(reader: _Reader) -> list[ResultLine]:
+async def _results(reader: Reader) -> list[ResultLine]:
     items = {item.code: item for item in lab_items()}
     found: list[ResultLine] = []
     params = [
@@ -287,7 +245,7 @@ async def _results(reader: _Reader) -> list[ResultLine]:
     return sorted(found, key=lambda r: (r.at, r.code))
 
 
-async def _progress(reader: _Reader) -> list[ProgressLine]:
+async def _progress(reader: Reader) -> list[ProgressLine]:
     found: list[ProgressLine] = []
     for sheet in await records.sheets(reader.repo, reader.here.encounter_id):
         for entry in await records.entries(reader.repo, sheet.id):
@@ -298,89 +256,6 @@ async def _progress(reader: _Reader) -> list[ProgressLine]:
                 author = await reader.licence((await reader.get(source)).get("author"))
                 found.append(ProgressLine(text, entry.happened, author, source=source))
     return sorted(found, key=lambda p: p.at)
-
-
-async def _papers(reader: _Reader) -> tuple[dict[str, str] | None, dict[str, str] | None, str]:
-    """XML7, XML8 and the licence of the head of the facility."""
-    discharge: dict[str, str] | None = None
-    summary: dict[str, str] | None = None
-    director = ""
-    for paper in await records.papers(reader.repo, reader.here.encounter_id):
-        answers = await records.paper_answers(reader.repo, paper.response.id)
-        if paper.form_code == "TT25/2025-M02":
-            standing = {s.role: s for s in paper.signatures if s.standing}
-            doctor, head = standing.get(_SIGNER), standing.get(_HEAD)
-            director = await _signer(reader, head)
-            discharge = {tag: _text(answers.get(key)) for tag, key in _PAPER.items() if answers.get(key)}
-            discharge |= {
-                "SO_LUU_TRU": reader.here.so_luu_tru or reader.here.so_benh_an or "",
-                "MA_KHOA_RV": reader.here.khoa,
-                "MA_BS": await _signer(reader, doctor),
-                "TEN_BS": doctor.name if doctor else "",
-                "NGAY_CT": _day(answers.get("ngay_ct")) or minute(reader.here.discharged_at)[:8],
-                "MA_DINH_CHI_THAI": "1" if answers.get("ma_dinh_chi_thai") in (True, "1") else "0",
-            }
-            for tag, key in (
-                ("NGOAITRU_TUNGAY", "ngoaitru_tungay"),
-                ("NGOAITRU_DENNGAY", "ngoaitru_denngay"),
-            ):
-                discharge[tag] = _day(answers.get(key))
-        elif all(answers.get(key) for key in ("tk_qua_trinh", "tk_can_lam_sang")):
-            summary = {tag: _text(answers.get(key)) for tag, key in _SUMMARY.items() if answers.get(key)}
-    for papers in (discharge, summary):
-        if papers is not None and director:
-            papers["MA_TTDV"] = director
-    return discharge, summary, director
-
-
-async def _slips(reader: _Reader) -> dict[str, dict[str, str]]:
-    """Own tags of the referral slip (XML13) and of the appointment (XML14), the last of each that a doctor has signed."""
-    found: dict[str, dict[str, str]] = {}
-    for paper in await records.papers(reader.repo, reader.here.encounter_id):
-        if paper.form_code not in _SLIPS:
-            continue
-        table, tags, doctor, head = _SLIPS[paper.form_code]
-        standing = {s.role: s for s in paper.signatures if s.standing}
-        if doctor not in standing:
-            continue
-        answers = await records.paper_answers(reader.repo, paper.response.id)
-        own = {tag: _slip_text(tag, answers.get(key)) for tag, key in tags.items() if answers.get(key)}
-        own |= {
-            "MA_BAC_SI": await _signer(reader, standing[doctor]),
-            "MA_TTDV": await _signer(reader, standing.get(head)),
-        }
-        if table == "XML13":
-            own["MA_CSKCB_DI"] = reader.facility
-        else:
-            own["NGAY_CT"] = today_text(local_date(standing[doctor].at))
-        found[table] = own
-    return found
-
-
-def _slip_text(tag: str, value: Any) -> str:
-    if tag == "NGAY_HEN_KL":
-        return _day(value)
-    if tag in _CODED and isinstance(value, Mapping):
-        return str(value.get("code") or "")
-    return _text(value)
-
-
-async def _signer(reader: _Reader, signature: Signature | None) -> str:
-    """Licence of who signed, as it stands in the signature's Provenance."""
-    if signature is None:
-        return ""
-    proof = await reader.get(f"Provenance/{signature.provenance_id}")
-    return await reader.licence(proof.get("agent", [{}])[0].get("who"))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str(value.get("text") or value.get("code") or "")
-    return "" if value is None else str(value)
-
-
-def _day(value: Any) -> str:
-    return str(value)[:10].replace("-", "") if value else ""
 
 
 def _birth(patient: JsonObject) -> str:
@@ -399,7 +274,7 @@ def _coding(patient: JsonObject, url: str) -> str:
     return str(coding.get("code", ""))
 
 
-async def _head(reader: _Reader, known: Mapping[str, Any], director: str) -> dict[str, str]:
+async def _head(reader: Reader, known: Mapping[str, Any], director: str) -> dict[str, str]:
     patient = (await reader.repo.read("Patient", reader.here.patient_id)).data
     out = records.discharge_facts(reader.encounter)
     end = _diagnosis(known.get("encounter.diagnosis.discharge"))
@@ -426,7 +301,7 @@ async def _head(reader: _Reader, known: Mapping[str, Any], director: str) -> dic
         "CHAN_DOAN_RV": end[1],
         "MA_BENH_CHINH": end[0],
         "MA_BENH_KT": ";".join(c for c in others if c),
-        "MA_DOITUONG_KCB": rights[-1].ma_doituong if rights else "9",
+        "MA_DOITUONG_KCB": _fixed(reader.encounter) or (rights[-1].ma_doituong if rights else "9"),
         "NGAY_VAO_NOI_TRU": minute(stays[0].start) if inpatient and stays else "",
         "PP_DIEU_TRI": out["pp_dieu_tri"] or "Nội khoa",
         "KET_QUA_DTRI": out["ket_qua_dtri"],
@@ -438,6 +313,12 @@ async def _head(reader: _Reader, known: Mapping[str, Any], director: str) -> dic
         "MA_TTDV": director,
         "DU_PHONG": "" if height is None else str(height),
     }
+
+
+def _fixed(encounter: JsonObject) -> str:
+    """MA_DOITUONG_KCB as it was fixed at the end of the đợt; empty while it is provisional."""
+    url = systems.EXT_FACT + "ma-doituong-kcb"
+    return next((str(e["valueString"]) for e in encounter.get("extension", []) if e["url"] == url), "")
 
 
 def _diagnosis(value: Any) -> tuple[str, str]:

@@ -260,7 +260,7 @@ def facts_of(story: Story, number: int) -> ClaimFacts:
         progress=(ProgressLine(f"Tỉnh, tiếp xúc tốt. Theo dõi {story.disease.lower()}.", _at(1.2), _DOCTOR),),
         discharge_paper=paper,
         summary=summary if inpatient else None,
-        papers=story.papers,
+        papers={table: (own,) for table, own in story.papers.items()},
     )
 
 

@@ -35,7 +35,7 @@ from benhan.base.clock import SYSTEM_CLOCK, Clock, local, local_date
 from benhan.base.errors import BenhanError
 from benhan.base.text import fold
 from benhan.gateways.bhyt.check import check, errors
-from benhan.gateways.bhyt.package import read_package
+from benhan.gateways.bhyt.package import Package, read_package
 from benhan.gateways.bhyt.tables import codes
 
 _MD5 = re.compile(r"[0-9A-Fa-f]{32}")
@@ -226,11 +226,27 @@ class Portal:
             return _answer("205", "bảng không thuộc loại hồ sơ này")
         if package.facility != facility:
             return _answer("403", "Mã cơ sở của gói khác maCSKCB")
+        strange = self._strangers(package)
+        if strange:
+            return _answer("205", "; ".join(strange))
         faults = errors(check(package))
         if faults:
             return _answer("205", "; ".join(f.sentence() for f in faults[:50]))
         self.deliveries += 1
         return JSONResponse(self._keep(package.ma_lk, checkin, encoded))
+
+    def _strangers(self, package: Package) -> list[str]:
+        """Places where the claim names another person than the register of this state folder knows under the card."""
+        own = _read(self.folder / _CARDS_FILE) if self.folder else {}
+        said = []
+        for head in package.table("XML1"):
+            card = own.get(head.get("MA_THE_BHYT").split(";")[-1], {})
+            if card.get("hoTen") and fold(card["hoTen"]) != fold(head.get("HO_TEN")):
+                said.append("XML1/dòng 1/HO_TEN: khác họ tên trên thẻ")
+            born = "".join(reversed(str(card.get("ngaySinh", "")).split("/")))
+            if born and not head.get("NGAY_SINH").startswith(born):
+                said.append("XML1/dòng 1/NGAY_SINH: khác ngày sinh trên thẻ")
+        return said
 
     def _keep(self, ma_lk: str, checkin: bool, encoded: str) -> dict[str, Any]:
         digest = hashlib.sha256(encoded.encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""The claims desk in a real browser: a refused claim is mended at the field its link leads to, and accepted when sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.async_api import Page, async_playwright
+
+from benhan.access import totp_code
+from benhan.gateways.bhyt import (
+    check,
+    claim_row,
+    create_simulator,
+    register_card,
+    register_jobs,
+    write_package,
+)
+from benhan.gateways.bhyt.desk import put_claim
+from benhan.gateways.bhyt.samples import package_of, stories
+from benhan.jobs import run_once
+from benhan.records import closed_record_guard
+from benhan.store import Store, SystemPolicy
+
+pytestmark = pytest.mark.browser
+PASSWORD = "Mat-khau-kiem-thu-2026"
+SIZE = {"width": 1366, "height": 768}
+RIGHT_NAME = "Nguyễn Văn Đúng Tên"
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+live: Any = _module("web_live", Path(__file__).parent / "live.py")
+build: Any = _module("records_builders", Path(__file__).parents[1] / "records" / "builders.py")
+
+
+class PlainInk:
+    """Signs by writing behind the bytes: this walk is about claims, not about cryptography."""
+
+    async def sign_pdf(self, pdf: bytes, signer: Any, **about: Any) -> bytes:
+        return pdf + f"\n%{about['field']}|{about['name']}".encode()
+
+    async def entry_signature(self, data: bytes, signer: Any) -> bytes:
+        return b"cms:" + data[-16:]
+
+    async def seal(self, files: Any, signer: Any, tsa: Any) -> bytes:
+        return b"asic:" + "\n".join(sorted(files)).encode()
+
+
+@pytest.fixture
+async def portal(tmp_path: Path) -> AsyncIterator[str]:
+    """A running simulator that knows the patient of the refused claim under another name."""
+    register_card(tmp_path / "portal", "GD4515100000001", name=RIGHT_NAME)
+    app = create_simulator(tmp_path / "portal")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def office(house: Any, portal: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+    """The worker's view of the facility: portal set, claims of two patients in the queue."""
+    monkeypatch.setattr("benhan.records.ink.signing", PlainInk())
+    register_jobs()
+    own = house.store.settings.model_copy(update={"bhyt_url": portal, "bhyt_username": "thu-nghiem"})
+    store = await Store.open(own, guards=[closed_record_guard])
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def earlier_months(house: Any) -> None:
+    """Sample claims of the months before: received, faulty, waiting."""
+    now = house.store.clock.now()
+    for number in range(18):
+        package = package_of(stories()[number % 8], number + 1)
+        raw = write_package(package)
+        await house.store.blobs.put(raw)
+        state = ("received", "received", "received", "waiting", "faulty")[number % 5]
+        await put_claim(
+            house.repo, package, encounter="mau", claim="mau", sha256=sha256(raw).hexdigest(),
+            left_at=now - timedelta(days=11 * number), state=state, sent=state == "received", answer="",
+            findings=check(package), before=None,
+        )  # fmt: skip
+
+
+async def test_a_refused_claim_is_mended_by_its_link_and_accepted(house: Any, office: Store) -> None:
+    repo = office.repo(build.ctx(house.tenant), SystemPolicy())
+    refused = await build.a_whole_record(repo, None)
+    await run_once(office)
+    await earlier_months(house)
+    ma_lk = refused.admitted.ma_lk
+    row = await claim_row(repo, ma_lk)
+    assert (row.state, [f["place"] for f in row.faults if f["severity"] == "error"]) == (
+        "refused",
+        ["XML1/dòng 1/HO_TEN"],
+    )
+    server = live.LiveServer(house.store.settings)
+    await server.start()
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
+        try:
+            page = await (await browser.new_context(viewport=SIZE, locale="vi-VN")).new_page()
+            await walk(page, house, server, office, ma_lk)
+        finally:
+            await browser.close()
+            server.stop()
+    assert (await claim_row(repo, ma_lk)).state == "received"
+
+
+async def walk(page: Page, house: Any, server: Any, office: Store, ma_lk: str) -> None:
+    """The officer's morning: list, refused claim, its field, mended, sent again, accepted."""
+    shots = live.shots_folder(house.store.settings)
+    faults: list[str] = []
+    page.on("pageerror", lambda e: faults.append(str(e)))
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    code = totp_code((await house.person("khth")).secret, house.store.clock.now())
+    await live.sign_in(page, server, "khth", PASSWORD, code)
+    await page.goto(f"{server.url}/bhyt")
+    await page.screenshot(path=shots / "bhyt-01-ban-giam-dinh.png")
+    await page.get_by_role("link", name="Cổng từ chối", exact=True).click()
+    await page.locator(f"a[href='/bhyt/ho-so/{ma_lk}']").click()
+    assert "khác họ tên trên thẻ" in await page.inner_text("main")
+    await page.screenshot(path=shots / "bhyt-02-ho-so-bi-tu-choi.png")
+    await page.get_by_role("link", name="Họ và tên").first.click()
+    await page.wait_for_url("**/sua#f-name")
+    assert await page.locator("#f-name").get_attribute("aria-invalid") == "true"
+    assert await page.evaluate("document.activeElement.id") == "f-name"
+    await page.screenshot(path=shots / "bhyt-03-sua-du-kien.png")
+    await page.fill("#f-name", RIGHT_NAME)
+    await page.fill("#f-reason", "Sửa họ tên theo thẻ BHYT")
+    await page.get_by_role("button", name="Sửa, lập lại và gửi").click()
+    await page.wait_for_url("**xong=da-sua-gui")
+    await run_once(office)
+    await page.goto(f"{server.url}/bhyt/ho-so/{ma_lk}")
+    text = await page.inner_text("main")
+    assert "Cổng đã tiếp nhận" in text
+    assert "XML1/dòng 1/HO_TEN" in text  # under what changed since the last sending
+    await page.screenshot(path=shots / "bhyt-04-da-tiep-nhan.png", full_page=True)
+    await page.goto(f"{server.url}/bhyt")
+    await page.wait_for_selector("[data-plot] canvas")
+    await page.screenshot(path=shots / "bhyt-05-ban-giam-dinh.png", full_page=True)
+    assert faults == []
