@@ -55,6 +55,9 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
     known = await records.facts(repo, encounter_id)
     paper, summary, director = await read_papers(reader)
     head = await _head(reader, known, director)
+    slips = await slip_rows(repo, encounter_id)
+    if "XML9" in slips:
+        head["CAN_NANG_CON"] = ";".join(child.get("CAN_NANG_CON", "") for child in slips["XML9"])
     return ClaimFacts(
         ma_lk=here.ma_lk,
         facility=facility,
@@ -71,7 +74,7 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
         discharge_paper=paper,
         summary=summary,
         full_below=_full_below(head, local_date(left)),
-        papers={**await slip_rows(repo, encounter_id), **await read_slips(reader)},
+        papers={**slips, **await read_slips(reader)},
     )
 
 

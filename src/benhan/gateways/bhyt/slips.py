@@ -69,8 +69,9 @@ def own_fields(table: str) -> tuple[Field, ...]:
 
 #: tags named like one of XML1 that a slip states itself
 _OWN_ANYWAY: Mapping[str, set[str]] = {
-    "XML9": {"MA_QUOCTICH"},
-    "XML11": {"CHAN_DOAN_RV"},
+    "XML9": {"MA_QUOCTICH", "MA_TTDV", "CAN_NANG_CON"},
+    "XML10": {"MA_TTDV"},
+    "XML11": {"CHAN_DOAN_RV", "MA_TTDV"},
 }
 
 

@@ -1,0 +1,314 @@
+"""Claims written from records: one story for each kind of đợt that rules.md tells apart, checked by every shipped rule.
+
+Amounts are worked out here anew from the printed prices, line by line, in exact decimals; sums must agree to the đồng.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pytest
+
+from benhan import records
+from benhan.catalogue import systems
+from benhan.gateways.bhyt import (
+    build_claim,
+    check,
+    facts_from_record,
+    proposed_slip,
+    read_package,
+    save_slip,
+    slips,
+    withdraw_slip,
+    write_package,
+)
+from benhan.gateways.bhyt.package import Package, Row
+from benhan.store import Repository
+
+HUNDRED = Decimal(100)
+MOTHER = {"sex": "female", "name": "Đinh Thị Mẫu", "cccd": "051190000044", "birth_date": "1998-03-02"}
+
+
+@dataclass(frozen=True)
+class Story:
+    """``minutes``: how long the đợt lasts; ``days``: SO_NGAY_DTRI to be found; ``tables``: all tables of its claim."""
+
+    kind: str
+    minutes: int
+    days: str
+    tables: tuple[str, ...]
+    icd10: str = "J18.9"
+    person: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    slips: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    examinations: int = 1
+
+
+HIV = {
+    "NOI_LAY_MAU_XN": "51Z01", "NOI_XN_KD": "51Z01", "NOI_BDDT_ARV": "51Z01", "NGAYKD_HIV": "20240110",
+    "BDDT_ARV": "20240201", "MA_LYDO_DTRI": "1", "LOAI_DTRI_LAO": "0", "SANG_LOC_LAO": "2", "MA_LOAI_BN": "1",
+    "GIAI_DOAN_LAM_SANG": "1", "NHOM_DOI_TUONG": "1", "MA_TINH_TRANG_DK": "1", "MA_XU_TRI": "1",
+    "MA_PHAC_DO_DIEU_TRI": "TDF + 3TC + DTG",
+}  # fmt: skip
+LAO = {
+    "PHANLOAI_LAO_VITRI": "1", "PHANLOAI_LAO_TS": "1", "PHANLOAI_LAO_HIV": "2", "PHANLOAI_LAO_VK": "1",
+    "PHANLOAI_LAO_KT": "1", "LOAI_DTRI_LAO": "2", "NGAYBD_DTRI_LAO": "20261120", "PHACDO_DTRI_LAO": "2",
+    "KET_QUA_DTRI_LAO": "1",
+}  # fmt: skip
+NGHI = {"SO_CT": "NV-01", "SO_SERI": "51Z01-26-0001", "SO_KCB": "KB-01", "MA_BHXH": "5100000031", "DON_VI": "Công ty Mẫu",
+        "SO_NGAY_NGHI": "3", "TU_NGAY": "20261120", "DEN_NGAY": "20261122", "MA_TTDV": "000222/QNG-CCHN"}  # fmt: skip
+THAI = {"SO_SERI": "51Z01-26-0002", "SO_CT": "DT-01", "SO_NGAY": "7", "DON_VI": "Công ty Mẫu", "TU_NGAY": "20261120",
+        "DEN_NGAY": "20261126", "MA_TTDV": "000222/QNG-CCHN"}  # fmt: skip
+SINH = {
+    "NGAYCAP_CCCD_NND": "20220101", "NOICAP_CCCD_NND": "Cục Cảnh sát QLHC về TTXH", "SO_CON": "2", "LAN_SINH": "1",
+    "SO_CON_SONG": "2", "NGUOI_DO_DE": "HS. Hồ Thị Mẫu", "TINH_TRANG_CON": "Khóc to, hồng hào", "QUYEN_SO": "01",
+    "MATINH_CU_TRU": "51", "MAXA_CU_TRU": "21028", "MA_TTDV": "000222/QNG-CCHN",
+}  # fmt: skip
+TWINS = tuple(
+    ("XML9", {**SINH, "SO": f"0000{n}.GCS.51Z01.26", "GIOI_TINH_CON": str(n), "CAN_NANG_CON": str(2400 + n * 100),
+              "NGAY_SINH_CON": f"20261120090{n}"})
+    for n in (1, 2)
+)  # fmt: skip
+
+STORIES = {
+    "outpatient": Story("01", 90, "0", ("XML1", "XML3", "XML4"), examinations=3),
+    "inpatient": Story("03", 4 * 1440, "5", ("XML1", "XML3", "XML4", "XML7")),
+    "day": Story("04", 480, "1", ("XML1", "XML3", "XML4")),
+    "chronic": Story("05", 60, "30", ("XML1", "XML3", "XML4"), icd10="I10"),
+    "newborn": Story(
+        "03", 3 * 1440, "4", ("XML1", "XML3", "XML4", "XML7"), icd10="P59.9",
+        person={"name": "Trẻ Sơ Sinh Mẫu", "birth_date": "2026-11-19", "cccd": "", "status": "newborn"},
+        card={"card": "TE1515100000031", "percent": 100, "temporary": True, "ma_doituong": "1.7"},
+    ),
+    "transfer": Story(
+        "03", 1440, "2", ("XML1", "XML3", "XML4", "XML7", "XML13"),
+        outcome={"outcome": "chuyen-chuyen-mon", "moved_to": "51Z02", "result": "4"},
+    ),
+    "birth": Story(
+        "03", 3 * 1440, "4", ("XML1", "XML3", "XML4", "XML7", "XML9"), icd10="O30.0", person=MOTHER, slips=TWINS
+    ),
+    "leave": Story("01", 90, "0", ("XML1", "XML3", "XML4", "XML11"), slips=(("XML11", NGHI),)),
+    "pregnancy rest": Story(
+        "01", 90, "0", ("XML1", "XML3", "XML4", "XML10"), icd10="O20.0", person=MOTHER, slips=(("XML10", THAI),)
+    ),
+    "tuberculosis": Story("02", 90, "1", ("XML1", "XML3", "XML4", "XML15"), icd10="A15.0", slips=(("XML15", LAO),)),
+    "HIV": Story("02", 90, "1", ("XML1", "XML3", "XML4", "XML6"), icd10="B20", slips=(("XML6", HIV),)),
+}  # fmt: skip
+
+
+async def _record(ward: Repository, clock: Any, build: Any, story: Story) -> str:
+    """The đợt of a story, from admission to its papers; its id."""
+    person = dict(story.person)
+    if person.get("status") == "newborn":
+        person |= {"mother_id": (await build.a_patient(ward, **MOTHER)).id, "birth_order": 1, "phone": ""}
+    patient = await build.a_patient(ward, **person)
+    inpatient = story.kind == "03"
+    more: dict[str, Any] = {} if inpatient else {"bed": None}
+    admitted = await build.an_admission(ward, patient, ma_loai_kcb=story.kind, **more)
+    encounter = str(admitted.encounter.id)
+    await build.a_card(ward, encounter, **story.card)
+    if inpatient:
+        await records.open_record(ward, encounter, "01/BV1", build.DOCTOR, ward.clock.now())
+    await records.record_vitals(ward, encounter, build.vitals(ward.clock.now()))
+    for _ in range(story.examinations):
+        clock.move(minutes=5)
+        item = records.ChargeInput(
+            systems.SERVICE, "KHAM.NOI", "Khám Nội", Decimal(1), ward.clock.now(), None
+        )
+        await records.charge(ward, encounter, item)
+    (order,) = await records.order_lab(
+        ward, encounter, records.LabOrder(("LAB001",), ward.clock.now(), build.DOCTOR)
+    )
+    clock.move(minutes=30)
+    await records.enter_result(
+        ward, order.id, records.ResultInput(Decimal("4.50"), ward.clock.now(), build.LAB)
+    )
+    clock.move(minutes=max(0, story.minutes - 90))
+    end = {"icd10": story.icd10, "diagnosis": "Chẩn đoán mẫu", "others": (), **story.outcome}
+    await records.discharge(
+        ward, encounter, build.an_end(ward.clock.now(), **end), authorize=records.everything_allowed
+    )
+    if story.kind == "03":
+        await _discharge_paper(ward, build, encounter)
+    if "XML13" in story.tables:
+        await _referral(ward, build, encounter)
+    for table, own in story.slips:
+        draft = await proposed_slip(ward, encounter, table, build.DOCTOR)
+        await save_slip(ward, encounter, table, {**draft, **own}, build.DOCTOR, attest=True)
+    return encounter
+
+
+async def _discharge_paper(ward: Repository, build: Any, encounter: str) -> None:
+    paper = await records.issue_discharge_paper(ward, encounter, author=build.DOCTOR)
+    held = await records.paper_answers(ward, paper.id)
+    await records.save_form(
+        ward, paper.id, {"so_dinh_danh": "Chưa có", **held, "pp_dieutri": "Nội khoa"}, build.DOCTOR
+    )
+    for staff, role in ((build.DOCTOR, "nguoi_hanh_nghe"), (build.DIRECTOR, "dai_dien_don_vi")):
+        await records.sign_paper(
+            ward, paper.id, build.sign_as(staff, role), authorize=records.everything_allowed
+        )
+
+
+async def _referral(ward: Repository, build: Any, encounter: str) -> None:
+    paper = await records.open_paper(ward, encounter, "TT01/2025-PL6", build.DOCTOR, ward.clock.now())
+    known = await records.defaults(ward, encounter, "TT01/2025-PL6")
+    said = {
+        "so_hoso": "HSCT-01", "so_chuyentuyen": "01/2026", "ma_noi_den": {"code": "51Z02", "text": "Cơ sở B"},
+        "dau_hieu_ls": "Khó thở.", "qt_benhly": "Đáp ứng kém.", "tomtat_kq": "Bạch cầu tăng.",
+        "pp_dieutri": "Kháng sinh.", "tinh_trang_luc_chuyen": "Tỉnh.", "ma_lydo_ct": "1", "huong_dieu_tri": "Chuyên khoa.",
+        "phuongtien_vc": "Xe cứu thương", "chuyen_luc": "2026-11-21T08:00:00+07:00",
+    }  # fmt: skip
+    held = await records.paper_answers(ward, paper.id)
+    await records.save_form(ward, paper.id, {**known, **held, **said}, build.DOCTOR)
+    for staff, role in ((build.DOCTOR, "bac_si"), (build.DIRECTOR, "nguoi_chuyen")):
+        await records.sign_paper(
+            ward, paper.id, build.sign_as(staff, role), authorize=records.everything_allowed
+        )
+
+
+def _cents(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+def _line_is_exact(row: Row) -> None:
+    """THANH_TIEN and shares of one line, worked out anew from rules.md §4."""
+    n = {
+        tag: Decimal(text)
+        for tag in row.values
+        if (text := row.get(tag)) and text.replace(".", "", 1).isdigit()
+    }
+    if row.table == "XML2":
+        bv, bh = n["SO_LUONG"] * n["DON_GIA"], n["SO_LUONG"] * n["DON_GIA"] * n["TYLE_TT_BH"] / HUNDRED
+    else:
+        part = n["SO_LUONG"] * n["TYLE_TT_DV"] / HUNDRED
+        bv, bh = part * n["DON_GIA_BV"], part * n["DON_GIA_BH"] * n["TYLE_TT_BH"] / HUNDRED
+    assert (n["THANH_TIEN_BV"], n["THANH_TIEN_BH"]) == (_cents(bv), _cents(bh))
+    assert n["T_BHTT"] == _cents(n["THANH_TIEN_BH"] * n["MUC_HUONG"] / HUNDRED)
+    assert n["T_BNCCT"] == n["THANH_TIEN_BH"] - n["T_BHTT"]
+    assert n["THANH_TIEN_BV"] == n["T_BNTT"] + n["T_BNCCT"] + n["T_BHTT"] + n["T_NGUONKHAC"]
+
+
+def _sums_are_exact(package: Package) -> None:
+    """Totals of XML1 against the lines, rules.md §5."""
+    lines = [*package.table("XML2"), *package.table("XML3")]
+    for row in lines:
+        _line_is_exact(row)
+    (head,) = package.table("XML1")
+    for total, tag in (("T_TONGCHI_BV", "THANH_TIEN_BV"), ("T_TONGCHI_BH", "THANH_TIEN_BH"), ("T_BNTT", "T_BNTT"),
+                       ("T_BNCCT", "T_BNCCT"), ("T_BHTT", "T_BHTT"), ("T_NGUONKHAC", "T_NGUONKHAC")):  # fmt: skip
+        assert Decimal(head.get(total)) == sum((Decimal(r.get(tag)) for r in lines), Decimal(0)), total
+    assert Decimal(head.get("T_BHTT")) == Decimal(head.get("T_TONGCHI_BH")) - Decimal(head.get("T_BNCCT"))
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_story_becomes_a_claim_without_faults(
+    open_ward: Any, build: Any, clock: Any, name: str
+) -> None:
+    ward, story = await open_ward(None), STORIES[name]
+    encounter = await _record(ward, clock, build, story)
+    package = build_claim(await facts_from_record(ward, encounter))
+    assert tuple(package.rows) == story.tables
+    assert [f.sentence() for f in check(package) if f.severity == "error"] == []
+    (head,) = package.table("XML1")
+    if name != "chronic":  # kind 05 counts days of drugs, which this đợt has not
+        assert head.get("SO_NGAY_DTRI") == story.days
+    _sums_are_exact(package)
+    assert read_package(write_package(package)).rows == package.rows
+    for table, own in story.slips:
+        assert len(package.table(table)) == sum(t == table for t, _ in story.slips)
+        assert any(all(row.get(tag) == text for tag, text in own.items()) for row in package.table(table)), (
+            table
+        )
+
+
+async def test_repeated_examinations_and_the_small_bill(open_ward: Any, build: Any, clock: Any) -> None:
+    """Three examinations at 50.000 đ: 100, 30, 30 %; below 15 % of the reference salary the fund pays all of it."""
+    ward = await open_ward(None)
+    encounter = await _record(ward, clock, build, STORIES["outpatient"])
+    package = build_claim(await facts_from_record(ward, encounter))
+    visits = [r for r in package.table("XML3") if r.get("MA_NHOM") == "13"]
+    assert [r.get("TYLE_TT_DV") for r in visits] == ["100", "30", "30"]
+    assert [r.get("THANH_TIEN_BV") for r in visits] == ["50000.00", "15000.00", "15000.00"]
+    (head,) = package.table("XML1")
+    assert Decimal(head.get("T_TONGCHI_BV")) < Decimal(351000)
+    assert (head.get("T_BNCCT"), {r.get("MUC_HUONG") for r in visits}) == ("0.00", {"100"})
+    more = records.ChargeInput(
+        systems.SERVICE, "GIUONG.HSCC", "Ngày giường", Decimal(1), ward.clock.now(), None, khoa="K01"
+    )
+    await records.charge(ward, encounter, more)
+    (head,) = build_claim(await facts_from_record(ward, encounter)).table("XML1")
+    assert Decimal(head.get("T_BNCCT")) > 0, "a dear đợt shares its costs"
+
+
+async def test_a_shared_bed_is_told_by_its_rate(open_ward: Any, build: Any, clock: Any) -> None:
+    ward = await open_ward(None)
+    admitted = await build.an_admission(ward, bed=records.Bed("101", "H001", shared=True))
+    encounter = admitted.encounter.id
+    await build.a_card(ward, encounter)
+    clock.move(days=4)
+    await records.discharge(
+        ward, encounter, build.an_end(ward.clock.now()), authorize=records.everything_allowed
+    )
+    package = build_claim(await facts_from_record(ward, encounter))
+    (bed,) = [r for r in package.table("XML3") if r.get("MA_NHOM") in ("14", "15")]
+    assert (bed.get("SO_LUONG"), bed.get("TYLE_TT_DV"), bed.get("MA_GIUONG")) == ("4.000", "50", "H001")
+    _sums_are_exact(package)
+
+
+async def test_a_card_that_changes_mid_stay_divides_the_lines(open_ward: Any, build: Any, clock: Any) -> None:
+    """80 % until the card ends, 95 % from the next one; both cards in XML1 in order; a day without a card is paid by oneself."""
+    ward = await open_ward(None)
+    admitted = await build.an_admission(ward)
+    encounter, start = admitted.encounter.id, ward.clock.now()
+    await build.a_card(ward, encounter, valid_to=date(2026, 11, 21))
+    later = datetime(2026, 11, 23, 1, tzinfo=UTC)
+    await build.a_card(
+        ward, encounter, card="HT3515100000002", percent=95, valid_from=date(2026, 11, 23), starts=later
+    )
+    for day in range(4):
+        at = start + timedelta(days=day, hours=1)
+        item = records.ChargeInput(
+            systems.SERVICE, "GIUONG.HSCC", "Ngày giường", Decimal(1), at, f"Ngay/{day}"
+        )
+        clock.move(hours=24) if day else clock.move(hours=1)
+        await records.charge(ward, encounter, item)
+    await records.discharge(
+        ward, encounter, build.an_end(ward.clock.now()), authorize=records.everything_allowed
+    )
+    package = build_claim(await facts_from_record(ward, encounter))
+    (head,) = package.table("XML1")
+    assert head.get("MA_THE_BHYT") == "GD4515100000001;HT3515100000002"
+    assert (head.get("GT_THE_TU"), head.get("GT_THE_DEN")) == ("20260101;20261123", "20261121;20261231")
+    days = [r for r in package.table("XML3") if r.get("MA_DICH_VU") == "GIUONG.HSCC"]
+    assert [(r.get("PHAM_VI"), r.get("MUC_HUONG")) for r in days] == [
+        ("1", "80"),
+        ("1", "80"),
+        ("2", "0"),
+        ("1", "95"),
+    ]
+    _sums_are_exact(package)
+
+
+async def test_only_an_attested_slip_travels(open_ward: Any, build: Any, clock: Any) -> None:
+    ward = await open_ward(None)
+    encounter = await _record(ward, clock, build, STORIES["leave"])
+    (slip,) = await slips(ward, encounter)
+    assert slip.by
+    await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR, slip_id=slip.id)
+    assert build_claim(await facts_from_record(ward, encounter)).table("XML11") == ()
+    from benhan.base.errors import InvalidInput, RuleViolation
+
+    with pytest.raises(RuleViolation):
+        await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR)
+    with pytest.raises(InvalidInput) as wrong:
+        bad = {**slip.values, "TU_NGAY": "hôm nay", "SO_CT": "", "MA_DINH_CHI_THAI": "7"}
+        await save_slip(ward, encounter, "XML11", bad, build.DOCTOR, slip_id=slip.id, attest=True)
+    assert {i.expression for i in wrong.value.issues} == {"TU_NGAY", "SO_CT", "MA_DINH_CHI_THAI"}
+    await withdraw_slip(ward, encounter, slip.id)
+    assert await slips(ward, encounter) == []
