@@ -18,7 +18,8 @@ from benhan.store.server import check_durability, check_role
 pytestmark = pytest.mark.server
 NOT_OF_A_TENANT = {"installation", "migration", "tenant", "tenant_code"}
 TENANT_TABLES = ("log", "current_version", "record_key", "tenant_key", "audit", "audit_seal", "outbox", "draft",
-                 "access_grant", "index_equal", "index_string", "index_trigram", "index_date", "index_number")  # fmt: skip
+                 "access_grant", "index_equal", "index_string", "index_trigram", "index_date", "index_number",
+                 "index_reference")  # fmt: skip
 
 
 async def as_role(store: Store, role: str, tenant: UUID | None) -> psycopg.AsyncConnection:
@@ -56,7 +57,7 @@ async def test_every_table_is_forced_and_begins_with_the_tenant(store: Store) ->
                 "where n.nspname = 'public' and c.relkind in ('r', 'p')"
             )
         ).fetchall()
-    without_key = {"index_string", "index_date", "index_number"}
+    without_key = {"index_string", "index_date", "index_number", "index_group"}
     for name, forced, first, policies in rows:
         if name in NOT_OF_A_TENANT:
             continue

@@ -17,7 +17,16 @@ from benhan.store.codec import SealBroken, compress, decompress, seal, unseal
 from benhan.store.migrations import Migration, discover, migrate
 
 pytestmark = pytest.mark.server
-INDEX = ("index_equal", "index_string", "index_trigram", "index_date", "index_number", "current_version")
+INDEX = (
+    "index_equal",
+    "index_string",
+    "index_trigram",
+    "index_date",
+    "index_number",
+    "index_reference",
+    "index_group",
+    "current_version",
+)
 
 
 async def test_draft_keeps_the_latest_patch_of_each_field(store: Store, repo: Repository) -> None:
@@ -153,7 +162,8 @@ async def test_rebuilt_rows_are_the_live_rows(store: Store, repo: Repository) ->
     patient = await repo.create(a_patient())
     for value in ("1", "2.50", "3"):
         observation = await repo.create(an_observation(patient.id, value))
-    await repo.update({**an_observation(patient.id, "9.9"), "id": observation.id})
+    part = {"code": {"coding": [{"code": "x"}]}, "valueQuantity": an_observation(patient.id)["valueQuantity"]}
+    await repo.update({**an_observation(patient.id, "9.9"), "id": observation.id, "component": [part]})
     await repo.update({**patient.data, "name": [{"text": "Lê Thị Mới"}]})
     gone = await repo.create(a_patient("Bị Xóa", "051190000099"))
     await repo.delete("Patient", gone.id)

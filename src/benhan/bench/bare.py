@@ -17,11 +17,11 @@ from benhan.store import Store
 #: What a resource leaves behind, in the order it is copied.
 TABLES = (
     "record_key", "log", "current_version", "index_equal", "index_string", "index_trigram", "index_date", "index_number",
-    "audit",
+    "index_reference", "index_group", "audit",
 )  # fmt: skip
 _COLUMNS = (
     "select column_name from information_schema.columns where table_schema = 'public' and table_name = %s "
-    "and column_name not in ('tenant', 'tx', 'seq') order by ordinal_position"
+    "and column_name not in ('tenant', 'tx', 'seq') and is_generated = 'NEVER' order by ordinal_position"
 )
 _SIZES = "select coalesce(sum(pg_total_relation_size(format('%%I', t)::regclass)), 0)::bigint from unnest(%s::text[]) as t"
 _SET = "select set_config('benhan.tenant', %s, true)"

@@ -33,6 +33,9 @@ Face::
     view_root(resource) -> node                       the element such a path begins at
     date_range(text) -> (low, high) | None            half-open instants of a date, for search
     number_range(number) -> (low, high)               implicit range of a number, for search
+    ucum_unit(code) -> Unit | None                    dimension and base values of a UCUM unit, for search
+    is_code(type, param), compartment_params(type)    shape of search parameters; the patient compartment
+    value_set_codes(url), code_system_parents(url)    value sets and hierarchies of the specification itself
     split_reference(text) -> (type, id) | None        of a literal reference, relative or absolute
     local_request(url) -> bool                        a relative request that stays in the store
 
@@ -48,17 +51,20 @@ from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
 from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.profiling import profiles
-from benhan.fhir.search import extract, number_range, search_params
+from benhan.fhir.search import compartment_params, extract, is_code, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator
 from benhan.fhir.subset import elements, has_element, summary
 from benhan.fhir.tables import RESOURCE_TYPES
+from benhan.fhir.terminology import code_system_parents, value_set_codes
+from benhan.fhir.units import UCUM, Unit, ucum_unit
 from benhan.fhir.validation import local_request, validate
 from benhan.fhir.view_path import ViewConstant, ViewPath, view_path, view_root
 from benhan.fhir.xml_format import from_xml, to_xml
 
 __all__ = [
     "RESOURCE_TYPES",
+    "UCUM",
     "Component",
     "IndexKind",
     "IndexValue",
@@ -66,15 +72,19 @@ __all__ = [
     "ReferenceAt",
     "SearchParam",
     "SearchType",
+    "Unit",
     "ViewConstant",
     "ViewPath",
     "capability_statement",
+    "code_system_parents",
+    "compartment_params",
     "date_range",
     "elements",
     "extract",
     "fhirpath_patch",
     "from_xml",
     "has_element",
+    "is_code",
     "json_patch",
     "judge",
     "local_request",
@@ -90,9 +100,11 @@ __all__ = [
     "split_reference",
     "summary",
     "to_xml",
+    "ucum_unit",
     "validate",
     "validation_outcome",
     "validator",
+    "value_set_codes",
     "view_path",
     "view_root",
 ]

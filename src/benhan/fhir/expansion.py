@@ -1,4 +1,4 @@
-"""Expansion of the value sets that HL7 defines, for required bindings. Used by the generator only.
+"""Expansion of the value sets that HL7 defines, for required bindings (by the generator) and for search.
 
 A value set that draws on a code system that is not shipped (or not complete there) has no expansion.
 """
@@ -31,6 +31,11 @@ class Expander:
         """Pairs (system, code), sorted. Raises ``NoExpansion``."""
         return sorted(self._expand(canonical.split("|")[0], frozenset()))
 
+    def system(self, url: str) -> Json | None:
+        """A code system that is shipped complete, or None."""
+        found = self._systems.get(url)
+        return found if found is not None and found.get("content", "complete") == "complete" else None
+
     def _expand(self, url: str, seen: frozenset[str]) -> Codes:
         if url in seen:
             raise NoExpansion(f"value set includes itself: {url}")
@@ -60,14 +65,19 @@ class Expander:
     def _system_codes(self, part: Json) -> list[str]:
         if "concept" in part:
             return [c["code"] for c in part["concept"]]
-        system = self._systems.get(part["system"])
-        if system is None or system.get("content", "complete") != "complete":
+        system = self.system(part["system"])
+        if system is None:
             raise NoExpansion(f"code system not shipped complete: {part['system']}")
-        parents = dict(_concepts(system.get("concept", []), ()))
+        parents = dict(concept_parents(system))
         codes = list(parents)
         for rule in part.get("filter", []):
             codes = [code for code in codes if _admits(rule, code, parents)]
         return codes
+
+
+def concept_parents(system: Json) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each code of a code system with all its ancestors."""
+    return _concepts(system.get("concept", []), ())
 
 
 def _admits(rule: Mapping[str, str], code: str, parents: Mapping[str, tuple[str, ...]]) -> bool:

@@ -17,7 +17,7 @@ from benhan.fhir.dates import date_range
 from benhan.fhir.model import Component, IndexValue, SearchParam
 from benhan.fhir.path import Closure, Scope, compile_path, split_reference
 from benhan.fhir.path_values import Node, Nodes, resource_node
-from benhan.fhir.tables import CHOICES, RESOURCE_TYPES, load
+from benhan.fhir.tables import CHOICES, ELEMENTS, RESOURCE_TYPES, load
 
 JsonObject = dict[str, Any]
 _CURRENCY = "urn:iso:std:iso:4217"
@@ -52,6 +52,28 @@ def _param(name: str, entry: JsonObject) -> SearchParam:
         entry["url"],
         bool(entry["expression"]) and entry["type"] != "special",
     )
+
+
+@lru_cache(maxsize=4096)
+def is_code(resource_type: str, name: str) -> bool:
+    """Whether a token parameter looks at elements of type ``code`` alone, whose code system is not written out."""
+    members = split_union(search_params(resource_type)[name].expression)
+    return all(_type_at(member) == "code" for member in members)
+
+
+def _type_at(path: str) -> str:
+    """Type of the element at a plain path; empty for any other expression."""
+    kind, *keys = path.split(".")
+    for key in keys:
+        kind = ELEMENTS.get(kind, {}).get(key, ("", False))[0]
+    return kind
+
+
+@lru_cache(maxsize=256)
+def compartment_params(resource_type: str) -> tuple[str, ...]:
+    """Parameters that put a resource of the type into the compartment of the patient they point to."""
+    known = search_params(resource_type)
+    return tuple(p for p in load("search")["compartment"].get(resource_type, ()) if p in known)
 
 
 def extract(
@@ -357,9 +379,9 @@ def _compared(param: str, value: JsonObject) -> IndexValue:
     low, high = number_range(value["value"])
     comparator = value.get("comparator", "")
     if comparator.startswith("<"):
-        low, high = None, Decimal(value["value"]) if comparator == "<" else high
+        low, high = None, Decimal(value["value"])
     elif comparator.startswith(">"):
-        low, high = Decimal(value["value"]) if comparator == ">" else low, None
+        low, high = Decimal(value["value"]), None
     return _amount(param, Decimal(value["value"]), low, high, value)
 
 
@@ -369,8 +391,8 @@ def _range(param: str, value: JsonObject) -> Iterator[IndexValue]:
         yield _amount(
             param,
             None,
-            number_range(low["value"])[0] if "value" in low else None,
-            number_range(high["value"])[1] if "value" in high else None,
+            Decimal(low["value"]) if "value" in low else None,
+            Decimal(high["value"]) if "value" in high else None,
             low if "value" in low else high,
         )
 

@@ -17,7 +17,9 @@ from benhan.store.transaction import SET, settings_of, translate
 if TYPE_CHECKING:
     from benhan.store.repository import Repository
 
-_DERIVED = ("index_equal", "index_string", "index_trigram", "index_date", "index_number")
+_DERIVED = (
+    "index_equal", "index_string", "index_trigram", "index_date", "index_number", "index_reference", "index_group",
+)  # fmt: skip
 _ROWS = (
     "select distinct c.rid, c.type, c.id from log l join record_key k on k.tenant = l.tenant and k.id = l.key_id "
     "join current_version c on c.tenant = l.tenant and c.type = l.type and c.id = l.id "

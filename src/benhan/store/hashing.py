@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
-FINGERPRINT = "1"
+FINGERPRINT = "2"
 _SEPARATOR = "\x1f"
 
 
@@ -15,6 +15,12 @@ def key64(*parts: str) -> int:
     return int.from_bytes(
         blake2b(_SEPARATOR.join(parts).encode(), digest_size=8).digest(), "big", signed=True
     )
+
+
+@lru_cache(maxsize=50_000)
+def ref64(target: str) -> int:
+    """Signed 64-bit hash of a target, ``Type/id`` or an address; ``current_version.ref`` is the same, made by the server."""
+    return int.from_bytes(sha256(target.encode()).digest()[:8], "big", signed=True)
 
 
 @lru_cache(maxsize=5_000)

@@ -66,6 +66,8 @@ _ROWS = {
     "trigram": "select rid, key from index_trigram where tenant = %s and rid = any(%s)",
     "date": "select rid, key, low, high from index_date where tenant = %s and rid = any(%s)",
     "number": "select rid, key, low, high from index_number where tenant = %s and rid = any(%s)",
+    "reference": "select rid, param, target from index_reference where tenant = %s and rid = any(%s)",
+    "group": "select rid, key, grp, system, low, high from index_group where tenant = %s and rid = any(%s)",
 }
 _UNFOUNDED = (
     "delete from current_version c where c.tenant = %s and not exists "
@@ -197,6 +199,8 @@ def _joined(some: IndexRows, more: IndexRows) -> IndexRows:
         some.trigram | more.trigram,
         some.date | more.date,
         some.number | more.number,
+        some.reference | more.reference,
+        some.group | more.group,
     )
 
 

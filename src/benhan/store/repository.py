@@ -266,11 +266,11 @@ class Repository:
             raise RuntimeError("store: this needs a repository inside transaction()")
         return self._tx.connection
 
-    async def one(self, sql: str, values: tuple[Any, ...]) -> Any:
+    async def one(self, sql: str, values: tuple[Any, ...] | dict[str, Any]) -> Any:
         """First row of a constant statement."""
         return await (await self.open_connection.execute(sql.encode(), values)).fetchone()
 
-    async def all(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+    async def all(self, sql: str, values: tuple[Any, ...] | dict[str, Any]) -> list[Any]:
         """All rows of a constant statement."""
         return await (await self.open_connection.execute(sql.encode(), values)).fetchall()
 

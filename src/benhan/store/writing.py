@@ -83,6 +83,13 @@ _NUMBER = """inb as (insert into index_number (tenant, key, low, high, rid)
   select %(tenant)s, u.key, u.low, u.high, u.rid
   from unnest(%(n_key)s::bigint[], %(n_low)s::float8[], %(n_high)s::float8[], %(n_rid)s::bigint[])
   as u (key, low, high, rid))"""
+_REFERENCE = """ir as (insert into index_reference (tenant, param, target, rid)
+  select %(tenant)s, u.param, u.target, u.rid
+  from unnest(%(r_param)s::integer[], %(r_target)s::bigint[], %(r_rid)s::bigint[]) as u (param, target, rid))"""
+_GROUP = """ig as (insert into index_group (tenant, key, grp, system, low, high, rid)
+  select %(tenant)s, u.key, u.grp, u.system, u.low, u.high, u.rid
+  from unnest(%(g_key)s::bigint[], %(g_grp)s::integer[], %(g_system)s::integer[], %(g_low)s::float8[],
+  %(g_high)s::float8[], %(g_rid)s::bigint[]) as u (key, grp, system, low, high, rid))"""
 _DROP_EQUAL = """xe as (delete from index_equal i
   using unnest(%(xe_key)s::bigint[], %(xe_system)s::integer[], %(xe_rid)s::bigint[]) as u (key, system, rid)
   where i.tenant = %(tenant)s and i.key = u.key and i.system = u.system and i.rid = u.rid)"""
@@ -97,6 +104,13 @@ _DROP_DATE = """xd as (delete from index_date i using unnest(%(xd_key)s::bigint[
 _DROP_NUMBER = """xn as (delete from index_number i using unnest(%(xn_key)s::bigint[], %(xn_low)s::float8[],
   %(xn_high)s::float8[], %(xn_rid)s::bigint[]) as u (key, low, high, rid) where i.tenant = %(tenant)s
   and i.rid = u.rid and i.key = u.key and i.low = u.low and i.high = u.high)"""
+_DROP_REFERENCE = """xr as (delete from index_reference i
+  using unnest(%(xr_param)s::integer[], %(xr_target)s::bigint[], %(xr_rid)s::bigint[]) as u (param, target, rid)
+  where i.tenant = %(tenant)s and i.param = u.param and i.target = u.target and i.rid = u.rid)"""
+_DROP_GROUP = """xg as (delete from index_group i using unnest(%(xg_key)s::bigint[], %(xg_grp)s::integer[],
+  %(xg_system)s::integer[], %(xg_low)s::float8[], %(xg_high)s::float8[], %(xg_rid)s::bigint[])
+  as u (key, grp, system, low, high, rid) where i.tenant = %(tenant)s and i.rid = u.rid and i.key = u.key
+  and i.grp = u.grp and i.system = u.system and i.low = u.low and i.high = u.high)"""
 
 Params = dict[str, Any]
 
@@ -189,6 +203,22 @@ def add_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexR
         "n_rid",
         [(r, sorted(i.number)) for r, i in listed],
     )
+    _arrays(
+        params,
+        parts,
+        _REFERENCE,
+        ("r_param", "r_target"),
+        "r_rid",
+        [(r, sorted(i.reference)) for r, i in listed],
+    )
+    _arrays(
+        params,
+        parts,
+        _GROUP,
+        ("g_key", "g_grp", "g_system", "g_low", "g_high"),
+        "g_rid",
+        [(r, sorted(i.group)) for r, i in listed],
+    )
 
 
 def drop_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
@@ -221,6 +251,22 @@ def drop_index(params: Params, parts: list[str], rows: Iterable[tuple[int, Index
         ("xn_key", "xn_low", "xn_high"),
         "xn_rid",
         [(r, i.number) for r, i in listed],
+    )
+    _arrays(
+        params,
+        parts,
+        _DROP_REFERENCE,
+        ("xr_param", "xr_target"),
+        "xr_rid",
+        [(r, i.reference) for r, i in listed],
+    )
+    _arrays(
+        params,
+        parts,
+        _DROP_GROUP,
+        ("xg_key", "xg_grp", "xg_system", "xg_low", "xg_high"),
+        "xg_rid",
+        [(r, i.group) for r, i in listed],
     )
 
 

@@ -5,17 +5,25 @@ A stored value is the half-open range its precision stands for; a value without 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from benhan.base.clock import SYSTEM_CLOCK
 from benhan.fhir import date_range
 from benhan.store.hashing import key64
 from benhan.store.indexing import FIRST, LAST
-from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value, split_prefix
+from benhan.store.search.condition import (
+    Values,
+    alternatives,
+    any_of,
+    bad_modifier,
+    bad_value,
+    has_row,
+    split_prefix,
+)
 
 #: Prefix → test of a stored range ``[low, high)`` against the asked one. The first bound is what an index can use.
 TESTS = {
-    "eq": "i.low >= {low} and i.high <= {high}",
+    "eq": "i.low >= {low} and i.low < {high} and i.high <= {high}",
     "ne": "(i.low < {low} or i.high > {high})",
     "gt": "i.high > {high}",
     "lt": "i.low < {low}",
@@ -26,41 +34,41 @@ TESTS = {
     "ap": "i.low < {high} and i.high > {low}",
 }
 _AT_TESTS = {
-    "eq": "(c.at >= {low} and c.at < {high})",
-    "ne": "(c.at < {low} or c.at >= {high})",
-    "gt": "c.at >= {high}",
-    "sa": "c.at >= {high}",
-    "lt": "c.at < {low}",
-    "eb": "c.at < {low}",
-    "ge": "c.at >= {low}",
-    "le": "c.at < {high}",
-    "ap": "(c.at >= {low} and c.at < {high})",
+    "eq": "({at} >= {low} and {at} < {high})",
+    "ne": "({at} < {low} or {at} >= {high})",
+    "gt": "{at} >= {high}",
+    "sa": "{at} >= {high}",
+    "lt": "{at} < {low}",
+    "eb": "{at} < {low}",
+    "ge": "{at} >= {low}",
+    "le": "{at} < {high}",
+    "ap": "({at} >= {low} and {at} < {high})",
 }
 
 
-def date(values: Values, resource_type: str, param: str, modifier: str, value: str) -> str:
-    """Condition of a date parameter."""
+def date(
+    values: Values, alias: str, resource_type: str, names: tuple[str, ...], modifier: str, value: str
+) -> str:
+    """Condition of a date parameter, whose rows lie under ``names``."""
     if modifier:
-        raise bad_modifier(param, modifier)
-    key = values.add(key64(resource_type, param))
+        raise bad_modifier(names[0], modifier)
+    keys = values.add([key64(resource_type, name) for name in names])
     tests = []
     for part in alternatives(value):
-        prefix, (low, high) = _asked(param, part)
+        prefix, (low, high) = _asked(names[0], part)
         tests.append(TESTS[prefix].format(low=_instant(values, low), high=_instant(values, high)))
-    return (
-        "exists (select from index_date i where i.tenant = %(tenant)s and i.rid = c.rid "
-        f"and i.key = {key}::bigint and {any_of(tests)})"
-    )
+    return has_row("index_date", alias, f"i.key = any({keys}::bigint[]) and {any_of(tests)}")
 
 
-def last_updated(values: Values, modifier: str, value: str) -> str:
+def last_updated(values: Values, alias: str, modifier: str, value: str) -> str:
     """Condition of ``_lastUpdated``: the instant at which the version was appended."""
     if modifier:
         raise bad_modifier("_lastUpdated", modifier)
     tests = []
     for part in alternatives(value):
         prefix, (low, high) = _asked("_lastUpdated", part)
-        tests.append(_AT_TESTS[prefix].format(low=_instant(values, low), high=_instant(values, high)))
+        bound = {"low": _instant(values, low), "high": _instant(values, high), "at": f"{alias}.at"}
+        tests.append(_AT_TESTS[prefix].format(**bound))
     return any_of(tests)
 
 
@@ -77,5 +85,12 @@ def _asked(param: str, part: str) -> tuple[str, tuple[datetime, datetime]]:
     if prefix == "ap":
         middle = low + (high - low) / 2
         margin = abs(SYSTEM_CLOCK.now() - middle) / 10
-        low, high = max(low - margin, FIRST), min(high + margin, LAST)
+        low, high = _moved(low, -margin), _moved(high, margin)
     return prefix, (low, high)
+
+
+def _moved(at: datetime, by: timedelta) -> datetime:
+    try:
+        return min(max(at + by, FIRST), LAST)
+    except OverflowError:
+        return FIRST if by.days < 0 else LAST

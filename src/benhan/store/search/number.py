@@ -1,4 +1,8 @@
-"""Number and quantity parameters: ranges implied by the digits given (``72.5`` finds 72.45 up to 72.55)."""
+"""Number and quantity parameters: ranges implied by the digits given (``72.5`` finds 72.45 up to 72.55).
+
+A stored number is a point; a Range and a Quantity with comparator are ranges, closed at both ends. After ``gt``, ``lt``,
+``ge``, ``le``, ``sa``, ``eb`` the number asked is exact (FHIR R4 3.1.1.4.6).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 
 from benhan.fhir import number_range
 from benhan.store.hashing import key64
+from benhan.store.indexing import in_base
 from benhan.store.search.condition import (
     Values,
     alternatives,
@@ -13,52 +18,73 @@ from benhan.store.search.condition import (
     bad_modifier,
     bad_value,
     bars,
+    has_row,
     split_prefix,
+    unescape,
 )
 
 _TESTS = {
-    "eq": "i.low >= {low} and i.high <= {high}",
-    "ne": "(i.low < {low} or i.high > {high})",
-    "gt": "i.high > {value} and i.low > {value} - ({high} - {low})",
-    "lt": "i.low < {value} and i.high < {value} + ({high} - {low})",
-    "ge": "i.high > {value}",
-    "le": "i.low <= {value}",
-    "sa": "i.low >= {value}",
-    "eb": "i.high <= {value}",
-    "ap": "i.low <= {high} and i.high >= {low}",
+    "eq": "{i}.low >= {low} and {i}.low < {high} and {i}.high < {high}",
+    "ne": "({i}.low < {low} or {i}.high >= {high})",
+    "gt": "{i}.high > {value}",
+    "lt": "{i}.low < {value}",
+    "ge": "{i}.high >= {value}",
+    "le": "{i}.low <= {value}",
+    "sa": "{i}.low > {value}",
+    "eb": "{i}.high < {value}",
+    "ap": "{i}.low <= {high} and {i}.high >= {low}",
 }
+_LONGEST = 60
 
 
-def number(values: Values, resource_type: str, param: str, modifier: str, value: str) -> str:
-    """Condition of a number or quantity parameter: ``[prefix]number[|system|code]``; units are not converted."""
+def number(
+    values: Values, alias: str, resource_type: str, names: tuple[str, ...], modifier: str, value: str
+) -> str:
+    """Condition of a number or quantity parameter, whose rows lie under ``names``."""
     if modifier:
-        raise bad_modifier(param, modifier)
-    parts = []
-    for part in alternatives(value):
-        prefix, rest = split_prefix(part)
-        pieces = bars(rest)
-        try:
-            asked = Decimal(pieces[0])
-            low, high = number_range(asked)
-        except (InvalidOperation, ValueError):
-            raise bad_value(param) from None
-        if not asked.is_finite():
-            raise bad_value(param)
-        unit = pieces[-1] if len(pieces) > 1 else ""
-        key = key64(resource_type, param, unit) if unit else key64(resource_type, param)
-        if prefix == "ap":
-            low, high = asked - abs(asked) / 10, asked + abs(asked) / 10
-        parts.append(_row(values, key, prefix, float(asked), float(low), float(high)))
-    return any_of(parts)
+        raise bad_modifier(names[0], modifier)
+    tests = [
+        number_test(values, "i", (resource_type, name), part)
+        for part in alternatives(value)
+        for name in names
+    ]
+    return has_row("index_number", alias, any_of(tests))
 
 
-def _row(values: Values, key: int, prefix: str, asked: float, low: float, high: float) -> str:
+def number_test(values: Values, i: str, place: tuple[str, str], part: str) -> str:
+    """Test of one value ``[prefix]number[|system|code]`` against a row ``i`` of ``place`` (type, parameter)."""
+    prefix, rest = split_prefix(part.strip())
+    pieces = bars(rest)
+    asked, low, high = _range(place[1], prefix, pieces[0])
+    key = key64(*place)
+    if len(pieces) > 1 and any(pieces[1:]):
+        if len(pieces) > 3 or not pieces[-1]:
+            raise bad_value(place[1])
+        system, code = pieces[1] if len(pieces) == 3 else "", pieces[-1]
+        if system:
+            key, low_base, high_base = in_base(place, system, code, low, high)
+            asked_base = in_base(place, system, code, asked, asked)[1]
+            low, high, asked = low_base or low * 0, high_base or high * 0, asked_base or asked * 0
+        else:
+            key = key64(*place, code)
     test = _TESTS[prefix].format(
-        value=values.add(asked) + "::float8",
-        low=values.add(low) + "::float8",
-        high=values.add(high) + "::float8",
+        i=i,
+        value=values.add(float(asked)) + "::float8",
+        low=values.add(float(low)) + "::float8",
+        high=values.add(float(high)) + "::float8",
     )
-    return (
-        "exists (select from index_number i where i.tenant = %(tenant)s and i.rid = c.rid "
-        f"and i.key = {values.add(key)}::bigint and {test})"
-    )
+    return f"({i}.key = {values.add(key)}::bigint and {test})"
+
+
+def _range(param: str, prefix: str, text: str) -> tuple[Decimal, Decimal, Decimal]:
+    """The number asked and the range it stands for under the prefix."""
+    try:
+        asked = Decimal(unescape(text))
+        if len(text) > _LONGEST or not asked.is_finite() or abs(asked.adjusted()) > 300:
+            raise bad_value(param)
+        low, high = number_range(asked)
+    except (InvalidOperation, ValueError):
+        raise bad_value(param) from None
+    if prefix == "ap":
+        low, high = asked - abs(asked) / 10, asked + abs(asked) / 10
+    return asked, low, high

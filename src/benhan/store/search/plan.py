@@ -1,153 +1,136 @@
-"""From what is asked to SQL. Only constant fragments; every value is bound."""
+"""From conditions to SQL. Only constant fragments; every value is bound. Row-level security and the policy's scope
+stand in every look at ``current_version``: of what is found, of what a chain passes through, of what refers to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from benhan.base.errors import InvalidInput
 from benhan.fhir import search_params
-from benhan.store.hashing import key64, param32
+from benhan.store.hashing import param32
 from benhan.store.model import Scope
-from benhan.store.reading import COLUMNS
-from benhan.store.search import date as date_conditions
-from benhan.store.search.condition import Values, alternatives, bad_modifier, bad_value
+from benhan.store.search import date as dates
+from benhan.store.search.ask import Chain, Condition, Plain, Reverse, chain_error
+from benhan.store.search.composite import composite
+from benhan.store.search.condition import Values, alternatives, any_of, bad_modifier, bad_value
 from benhan.store.search.number import number
-from benhan.store.search.parse import Asked, Filter
-from benhan.store.search.reference import reference
-from benhan.store.search.string import string
-from benhan.store.search.token import token, uri
-
-_NAME_PARAMS = ("name", "family", "given")
-
-
-@dataclass(frozen=True)
-class SortKey:
-    """One sort key: the expression over ``c``, its cast for the cursor, direction, join that it needs."""
-
-    expression: str
-    cast: str
-    descending: bool
-    join: str = ""
+from benhan.store.search.parse import Asked
+from benhan.store.search.reference import in_compartment, reference
+from benhan.store.search.string import string, uri
+from benhan.store.search.token import token
+from benhan.store.shapes import literal_of
 
 
-def where(values: Values, asked: Asked, scope: Scope, extra: Sequence[str] = ()) -> str:
-    """The condition over ``current_version c``."""
-    parts = ["c.tenant = %(tenant)s", f"c.type = {values.add(asked.type)}", "not c.deleted", *extra]
-    if scope.kind == "patients":
-        parts.append(f"c.patient = any({values.add(sorted(scope.patient_ids))}::text[])")
-    parts += [condition(values, asked.type, f) for f in asked.filters if not f.chain]
+def where(values: Values, alias: str, asked: Asked, extra: Sequence[str] = ()) -> str:
+    """The condition over ``current_version`` as ``alias``."""
+    parts = [f"{alias}.tenant = %(tenant)s", shown(values, alias, asked.type), *extra]
+    if asked.compartment:
+        parts.append(in_compartment(values, alias, asked.type, asked.compartment))
+    parts += [condition_sql(values, alias, f) for f in asked.filters]
     return " and ".join(parts)
 
 
-def condition(values: Values, resource_type: str, asked: Filter) -> str:
-    """The condition of one filter without chain."""
-    name, modifier = asked.param.name, asked.modifier
-    if modifier == "missing":
-        return _missing(values, name, asked.value)
+def shown(values: Values, alias: str, resource_type: str) -> str:
+    """Condition: of the type, not deleted, and within what the policy shows."""
+    scope: Scope = values.scope_of(resource_type)
+    if scope.kind == "none":
+        return "false"
+    plain = f"{alias}.type = {values.add(resource_type)}::text and not {alias}.deleted"
+    if scope.kind == "patients":
+        plain += f" and {alias}.patient = any({values.add(sorted(scope.patient_ids))}::text[])"
+    return plain
+
+
+def condition_sql(values: Values, alias: str, asked: Condition) -> str:
+    """The condition of a tree over ``current_version`` as ``alias``."""
+    if isinstance(asked, Chain):
+        return _chain(values, alias, asked)
+    if isinstance(asked, Reverse):
+        return _reverse(values, alias, asked)
+    if id(asked) in values.found:
+        return f"{alias}.rid = any({values.add(values.found[id(asked)])}::bigint[])"
+    return _plain(values, alias, asked)
+
+
+def _plain(values: Values, alias: str, asked: Plain) -> str:
+    name, modifier, kind = asked.param.name, asked.modifier, asked.param.type
     if name == "_id":
         if modifier:
             raise bad_modifier(name, modifier)
-        return f"c.id = any({values.add(alternatives(asked.value))}::text[])"
+        return f"{alias}.id = any({values.add(alternatives(asked.value))}::text[])"
     if name == "_lastUpdated":
-        return date_conditions.last_updated(values, modifier, asked.value)
-    kind = asked.param.type
+        return dates.last_updated(values, alias, modifier, asked.value)
+    if modifier == "missing":
+        return _missing(values, alias, asked)
+    if kind == "composite":
+        return composite(values, alias, asked, condition_sql)
     if kind == "token":
-        return token(values, resource_type, name, modifier, asked.value)
+        return token(values, alias, asked.type, asked.names, modifier, asked.value)
     if kind == "string":
-        return string(values, resource_type, name, modifier, asked.value)
+        return string(values, alias, asked.type, name, modifier, asked.value)
     if kind == "date":
-        return date_conditions.date(values, resource_type, name, modifier, asked.value)
+        return dates.date(values, alias, asked.type, asked.names, modifier, asked.value)
     if kind == "reference":
-        return reference(values, resource_type, asked.param, modifier, asked.value)
+        return reference(values, alias, asked.type, asked.param, modifier, asked.value)
     if kind in ("number", "quantity"):
-        return number(values, resource_type, name, modifier, asked.value)
-    return uri(values, resource_type, name, modifier, asked.value)
+        return number(values, alias, asked.type, asked.names, modifier, asked.value)
+    return uri(values, alias, asked.type, name, modifier, asked.value)
 
 
-def _missing(values: Values, name: str, value: str) -> str:
-    if value not in ("true", "false"):
-        raise bad_value(f"{name}:missing")
-    test = f"{values.add(param32(name))}::integer = any(c.present)"
-    return f"not ({test})" if value == "true" else test
+def _missing(values: Values, alias: str, asked: Plain) -> str:
+    if asked.value not in ("true", "false"):
+        raise bad_value(f"{asked.param.name}:missing")
+    if asked.param.type == "composite" or not asked.param.extracted:
+        raise bad_modifier(asked.param.name, "missing")
+    tests = [f"{values.add(param32(name))}::integer = any({alias}.present)" for name in asked.names]
+    return f"not {any_of(tests)}" if asked.value == "true" else any_of(tests)
 
 
-def sort_keys(values: Values, asked: Asked) -> list[SortKey]:
-    """The sort keys; the row number comes after them, so that the order is total."""
-    known = search_params(asked.type)
-    keys = []
-    for number_, (name, descending) in enumerate(asked.sort):
-        if name == "_id":
-            keys.append(SortKey("c.id", "text", descending))
-        elif name == "_lastUpdated":
-            keys.append(SortKey("c.at", "timestamptz", descending))
-        elif name in known and known[name].type in ("date", "string"):
-            keys.append(_indexed(values, asked.type, name, known[name].type, descending, number_))
-        else:
-            raise InvalidInput("store.search-sort", f"Không sắp xếp được theo {name}.", expression="_sort")
-    return keys
+def _chain(values: Values, alias: str, asked: Chain) -> str:
+    """``rid in`` (rows of the reference whose target is such a resource); one branch for each type of target."""
+    branches, refused = [], None
+    name, of_type = literal_of(asked.type, asked.param.name)
+    for inner in asked.inner:
+        if of_type and inner.type != of_type:
+            continue
+        try:
+            branches.append(_branch(values, asked.type, name, inner))
+        except InvalidInput as error:  # the same name may be of another kind for another type of target
+            refused = error
+    if not branches:
+        raise refused or chain_error(asked.label)
+    return f"{alias}.rid in ({' union all '.join(branches)})"
 
 
-def _indexed(
-    values: Values, resource_type: str, name: str, kind: str, descending: bool, number_: int
-) -> SortKey:
-    alias = f"s{number_}"
-    if kind == "date":
-        table, column, cast = "index_date", "i.high" if descending else "i.low", "timestamptz"
-        key, absent = key64(resource_type, name), "'-infinity'" if descending else "'infinity'"
-    else:
-        table, column, cast = "index_string", "i.folded", "text"
-        suffix = (
-            ("name", ":sort")
-            if name in _NAME_PARAMS and resource_type in ("Patient", "Practitioner")
-            else (name,)
-        )
-        key, absent = key64(resource_type, *suffix), "''" if descending else "'~~~~'"
-    function = "max" if descending else "min"
-    join = (
-        f"cross join lateral (select coalesce({function}({column}), {absent}::{cast}) as v from {table} i "  # noqa: S608
-        f"where i.tenant = %(tenant)s and i.rid = c.rid and i.key = {values.add(key)}::bigint) {alias}"
-    )
-    return SortKey(f"{alias}.v", cast, descending, join)
-
-
-def after(values: Values, keys: Sequence[SortKey], cursor: Sequence[Any]) -> str:
-    """Condition: behind the place of the cursor in the sorted order."""
-    if len(cursor) != len(keys) + 1:
-        raise InvalidInput("store.bad-cursor", "Con trỏ trang không thuộc lần tìm này.")
-    expressions = [*((k.expression, k.cast, k.descending) for k in keys), ("c.rid", "bigint", False)]
-    bound = [f"{values.add(str(v))}::{cast}" for v, (_, cast, _) in zip(cursor, expressions, strict=True)]
-    tests = []
-    for n, (expression, _, descending) in enumerate(expressions):
-        same = [f"{expressions[m][0]} = {bound[m]}" for m in range(n)]
-        tests.append(
-            "(" + " and ".join([*same, f"{expression} {'<' if descending else '>'} {bound[n]}"]) + ")"
-        )
-    return "(" + " or ".join(tests) + ")"
-
-
-def page_sql(values: Values, asked: Asked, scope: Scope, extra: Sequence[str] = ()) -> str:
-    """The statement of one page: one row more than asked, to know whether there is a next page."""
-    keys = sort_keys(values, asked)
-    conditions = [where(values, asked, scope, extra)]
-    if asked.cursor is not None:
-        conditions.append(after(values, keys, asked.cursor))
-    order = ", ".join([*(k.expression + (" desc" if k.descending else "") for k in keys), "c.rid"])
-    picked = "".join(f", {k.expression} as k{n}" for n, k in enumerate(keys))
-    joins = " ".join(k.join for k in keys)
-    outer = ", ".join([*(f"m.k{n}" + (" desc" if k.descending else "") for n, k in enumerate(keys)), "m.rid"])
-    texts = "".join(f", m.k{n}::text" for n in range(len(keys)))
+def _branch(values: Values, resource_type: str, name: str, inner: Condition) -> str:
+    row, target = values.alias(), values.alias()
+    found = condition_sql(values, target, inner)
     return (
-        f"with m as materialized (select c.rid, c.type, c.id, c.version, c.patient{picked} "  # noqa: S608
-        f"from current_version c {joins} where {' and '.join(conditions)} "
-        f"order by {order} limit {values.add(asked.count + 1)}) "
-        f"select {COLUMNS}, m.rid, m.patient{texts} from m "
-        "join log l on l.tenant = %(tenant)s and l.type = m.type and l.id = m.id and l.version = m.version "
-        f"left join record_key k on k.tenant = l.tenant and k.id = l.key_id order by {outer}"
+        f"select {row}.rid from current_version {target} "  # noqa: S608
+        f"join index_reference {row} on {row}.tenant = %(tenant)s and {row}.target = {target}.ref "
+        f"and {row}.param = {values.add(param32(f'{resource_type}.{name}'))}::integer "
+        f"where {target}.tenant = %(tenant)s and {shown(values, target, inner.type)} and {found}"
     )
 
 
-def count_sql(values: Values, asked: Asked, scope: Scope, extra: Sequence[str] = ()) -> str:
-    """The statement that counts."""
-    return f"select count(*) from current_version c where {where(values, asked, scope, extra)}"  # noqa: S608
+def _reverse(values: Values, alias: str, asked: Reverse) -> str:
+    """``ref in`` (targets of the reference of such resources)."""
+    source = asked.inner.type
+    name, of_type = literal_of(source, asked.param.name)
+    if of_type and of_type != asked.type:
+        raise chain_error(asked.label)
+    row, other = values.alias(), values.alias()
+    found = condition_sql(values, other, asked.inner)
+    return (
+        f"{alias}.ref in (select {row}.target from current_version {other} "  # noqa: S608
+        f"join index_reference {row} on {row}.tenant = %(tenant)s and {row}.rid = {other}.rid "
+        f"and {row}.param = {values.add(param32(f'{source}.{name}'))}::integer "
+        f"where {other}.tenant = %(tenant)s and {shown(values, other, source)} and {found})"
+    )
+
+
+def known_type(resource_type: str, name: str) -> str:
+    """Type of a parameter, empty when there is none."""
+    param = search_params(resource_type).get(name)
+    return "" if param is None else param.type
