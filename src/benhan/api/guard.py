@@ -144,11 +144,12 @@ def _wants_xml(request: Request) -> bool:
 
 
 class Guard:
-    """ASGI middleware around a whole app; ``max_body`` in bytes."""
+    """ASGI middleware around a whole app; ``max_body`` in bytes; ``own``: paths with another limit (read as a stream)."""
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, max_body: int, own: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.max_body = max_body
+        self.own = own or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or "guarded" in scope.get("state", {}):
@@ -156,7 +157,8 @@ class Guard:
             return
         correlation_id = _correlation(scope)
         scope["state"] = {**scope.get("state", {}), "correlation_id": correlation_id, "guarded": True}
-        door = _Door(scope, receive, send, self.max_body, correlation_id)
+        most = self.own.get(scope["path"], self.max_body)
+        door = _Door(scope, receive, send, most, correlation_id)
         began = time.perf_counter()
         try:
             door.refuse_known_length()

@@ -5,14 +5,14 @@ Served only by a node whose role is ``hub``. A facility is known by its token; w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -25,11 +25,15 @@ from benhan.base.json_door import JsonObject, dumps, loads
 from benhan.base.settings import Settings
 from benhan.exchange import disclosures_for, find, grant, read_report, receive, retrieve, take_report
 from benhan.gateways.bhyt import ingest as ingest_package
+from benhan.gateways.bhyt import ingest_stream
 from benhan.signing import Signer, TimeStamper
 from benhan.store import Action, Repository, Store, SystemPolicy, TenantInfo
 
 Seal = Callable[[Repository], Awaitable[tuple[Signer, TimeStamper | None]]]
 MAX_SUBMISSION = 200_000_000
+#: many packages after one another; read piece by piece, so the limit is patience, not memory
+STREAM = "/ingest/bhyt/stream"
+MAX_STREAM = 50_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,10 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
         Route("/mhd/$status", door.status, methods=["POST"]),
         Route("/ingest/bhyt", door.ingest, methods=["POST"]),
+        Route(STREAM, door.ingest_stream, methods=["POST"]),
     ]
     handlers = {BenhanError: on_benhan_error, HTTPException: on_http_error}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), MAX_SUBMISSION)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), MAX_SUBMISSION, {STREAM: MAX_STREAM})
 
 
 def _answer(value: JsonObject, status: int = 200) -> Response:
@@ -162,6 +167,24 @@ class _Door:
         result = await ingest_package(caller.repo, await request.body(), name, sender=caller.facility)
         body: JsonObject = {"status": result.status, "maLk": result.ma_lk, "reason": result.reason}
         return _answer(body, 422 if result.status == "quarantined" else 200)
+
+    async def ingest_stream(self, request: Request) -> Response:
+        """Packages one after another; the answer is a line of JSON for each, written as soon as it is done."""
+        caller = await self._caller(request, Action.CREATE)
+        name = f"{caller.facility.code}-{correlation_of(request)}"
+
+        async def told() -> AsyncIterator[bytes]:
+            async for done in ingest_stream(caller.repo, request.stream(), name, sender=caller.facility):
+                result = done.result
+                line: JsonObject = {
+                    "number": done.number,
+                    "status": result.status,
+                    "maLk": result.ma_lk,
+                    "reason": result.reason,
+                }
+                yield dumps(line) + b"\n"
+
+        return StreamingResponse(told(), media_type="application/x-ndjson")
 
 
 async def _json(request: Request) -> JsonObject:

@@ -6,15 +6,17 @@ One process. The limit of both is lxml parsing and writing the bytes of the same
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
+import psutil
 from lxml import etree
 
-from benhan.bench.measure import Result, Sizes, rate, seconds, seconds_async
+from benhan.bench.measure import Result, Sizes, cost, rate, seconds, seconds_async
 from benhan.bench.storing import new_repo
-from benhan.gateways.bhyt import ClaimFacts, build_claim, check, ingest, write_package
+from benhan.gateways.bhyt import ClaimFacts, build_claim, check, ingest, ingest_stream, write_package
 from benhan.gateways.bhyt.samples import facts_of, stories
 from benhan.store import Store
 
@@ -91,3 +93,22 @@ async def claims_read_bench(store: Store, sizes: Sizes) -> Result:
         times.append((await seconds_async(ours), seconds(bare)))
     taken = sizes.claims
     return rate("claims-read", "claims/s", [taken / a for a, _ in times], [taken / b for _, b in times])
+
+
+async def claims_memory_bench(store: Store, sizes: Sizes) -> Result:
+    """Most memory (MiB, resident) over a whole stream of packages; limit: the most over its first tenth. 1 is flat."""
+    repo = await new_repo(store, "51Z07")
+    process, total = psutil.Process(), sizes.claims_streamed
+    story = next(s for s in stories() if s.kind == "01" and not s.papers)
+    early = most = 0.0
+
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(total):
+            yield write_package(build_claim(facts_of(story, next(_numbers))))
+
+    async for done in ingest_stream(repo, stream(), "bench"):
+        if done.number % 20 == 0 or done.number == total:
+            most = max(most, process.memory_info().rss / (1024 * 1024))
+        if done.number <= total // 10 or not early:
+            early = most
+    return cost("claims-memory", "MiB", [most], [early])

@@ -26,10 +26,11 @@ class Sizes:
     people: int = 20_000
     registered: int = 2_000
     desk_queries: int = 200
+    claims_streamed: int = 10_000
 
 
 FULL = Sizes()
-TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5)
+TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5, 3)
 
 
 @dataclass(frozen=True, slots=True)

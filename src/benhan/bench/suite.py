@@ -22,6 +22,7 @@ BENCHES: dict[str, Bench] = {
     "sign": papers.sign_bench,
     "claims-write": claims.claims_write_bench,
     "claims-read": claims.claims_read_bench,
+    "claims-memory": claims.claims_memory_bench,
     "ingest": storing.ingest_bench,
     "create": storing.create_bench,
     "read": reading.read_bench,

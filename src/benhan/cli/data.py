@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import typer
@@ -18,7 +19,7 @@ from benhan.cli.common import (
     run,
     settings_of,
 )
-from benhan.gateways.bhyt import ingest as ingest_package
+from benhan.gateways.bhyt import ingest_stream
 from benhan.store import backup as backup_store
 from benhan.store import restore as restore_store
 
@@ -49,16 +50,25 @@ def ingest_bhyt(
             repo = operator_repo(store, (await facility_of(store, facility)).id)
             with progress() as bar:
                 for path in bar.track(files, description="Đọc gói XML"):
-                    result = await ingest_package(repo, path.read_bytes(), path.name)
-                    refused += result.status == "quarantined"
-                    console.print(
-                        f"{path.name}\t{result.status}\t{result.ma_lk or ''}\t{result.reason or ''}",
-                        markup=False,
-                    )
+                    async for done in ingest_stream(repo, _chunks(path), path.name):
+                        result = done.result
+                        refused += result.status == "quarantined"
+                        name = path.name if done.number == 1 else f"{path.name}#{done.number}"
+                        console.print(
+                            f"{name}\t{result.status}\t{result.ma_lk or ''}\t{result.reason or ''}",
+                            markup=False,
+                        )
         return refused
 
     if run(work):
         raise typer.Exit(1)
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    """A file in pieces of a mebibyte."""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
 
 
 def export(

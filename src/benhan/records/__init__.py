@@ -135,7 +135,8 @@ Reading (``binder``, ``timeline``, ``worklists``)::
     records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
 
 Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
-``ma_lk:version``); ``exchange.provide`` {composition, encounter, container} on closing and on each addendum.
+``ma_lk:version``); ``bhyt.check-in`` {encounter, khoa} with the first charge;
+``exchange.provide`` {composition, encounter, container} on closing and on each addendum.
 
 FHIR shapes: see ``docs/reference/glossary.md``. Stay = Encounter with ``partOf``; khoa in ``serviceType``; bed in
 ``location`` as logical reference (system ``urn:benhan:giuong``). State of the record: extension

@@ -47,14 +47,26 @@ async def charge(repo: Repository, encounter_id: str, item: ChargeInput) -> Stor
     async with repo.transaction() as tx:
         before = await locked_case(tx, encounter_id)
         _unlocked(before.financial_lock)
+        found = await of_encounter(tx, "ChargeItem", encounter_id)
         if item.source:
-            standing = await _charged(tx, encounter_id, item.source, item.code)
+            standing = _charged(found, item.source, item.code)
             if standing is not None:
                 return standing
         account = await account_of(tx, encounter_id)
         line = await entitlement_line(tx, encounter_id)
-        resource = _resource(item, before.patient_id, encounter_id, account.id, item.khoa or before.khoa)
-        return await tx.create(_priced(resource, item.happened, line, item.price, item.payer))
+        khoa = item.khoa or before.khoa
+        resource = _resource(item, before.patient_id, encounter_id, account.id, khoa)
+        made = await tx.create(_priced(resource, item.happened, line, item.price, item.payer))
+        if line and _checks_in(found, khoa):
+            key = f"{before.ma_lk}:{khoa}"
+            await tx.outbox("bhyt.check-in", key, {"encounter": encounter_id, "khoa": khoa})
+        return made
+
+
+def _checks_in(found: list[Stored], khoa: str) -> bool:
+    """The first line of the đợt, and the first in the second khoa, are told to the insurer (XML0)."""
+    khoas = {fact_of(s.data, "ma-khoa") for s in found}
+    return khoa not in khoas and len(khoas) < 2
 
 
 def _unlocked(locked: bool) -> None:
@@ -62,8 +74,7 @@ def _unlocked(locked: bool) -> None:
         raise Conflict("records.fees-locked", "Viện phí đã khóa.")
 
 
-async def _charged(tx: Repository, encounter_id: str, source: str, code: str) -> Stored | None:
-    found = await of_encounter(tx, "ChargeItem", encounter_id)
+def _charged(found: list[Stored], source: str, code: str) -> Stored | None:
     reversed_ids = {fact_of(s.data, "dao-dong") for s in found}
     for stored in found:
         same = (

@@ -177,6 +177,7 @@ async def _claim(visit: Visit, **context: Any) -> Response:
             "passable": {r.id for r in bhyt.shipped_rules() if r.may_pass},
             "lines": await bhyt.line_states(visit.repo, row.ma_lk),
             "twins": [(p, source_page(row, ref), ref.partition("/")[0]) for p, ref in row.twin.items()],
+            "checkins": await bhyt.checkins(visit.repo, row.ma_lk),
             "passes": await bhyt.passes(visit.repo, row.ma_lk),
             "account": await _account(visit, row),
             "states": STATES,

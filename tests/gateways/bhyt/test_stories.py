@@ -14,19 +14,23 @@ from typing import Any
 import pytest
 
 from benhan import records
+from benhan.base.errors import InvalidInput, RuleViolation
 from benhan.catalogue import systems
 from benhan.gateways.bhyt import (
     build_claim,
     check,
+    checkins,
     facts_from_record,
     proposed_slip,
     read_package,
+    register_jobs,
     save_slip,
     slips,
     withdraw_slip,
     write_package,
 )
 from benhan.gateways.bhyt.package import Package, Row
+from benhan.jobs import run_once
 from benhan.store import Repository
 
 HUNDRED = Decimal(100)
@@ -79,7 +83,7 @@ STORIES = {
     "outpatient": Story("01", 90, "0", ("XML1", "XML3", "XML4"), examinations=3),
     "inpatient": Story("03", 4 * 1440, "5", ("XML1", "XML3", "XML4", "XML7")),
     "day": Story("04", 480, "1", ("XML1", "XML3", "XML4")),
-    "chronic": Story("05", 60, "30", ("XML1", "XML3", "XML4"), icd10="I10"),
+    "chronic": Story("05", 60, "28", ("XML1", "XML3", "XML4"), icd10="I10"),
     "newborn": Story(
         "03", 3 * 1440, "4", ("XML1", "XML3", "XML4", "XML7"), icd10="P59.9",
         person={"name": "Trẻ Sơ Sinh Mẫu", "birth_date": "2026-11-19", "cccd": "", "status": "newborn"},
@@ -124,6 +128,9 @@ async def _record(ward: Repository, clock: Any, build: Any, story: Story) -> str
     (order,) = await records.order_lab(
         ward, encounter, records.LabOrder(("LAB001",), ward.clock.now(), build.DOCTOR)
     )
+    if story.kind == "05":
+        drug = records.DrugOrder("TH0001", Decimal(1), "viên", "Uống", 1, 28, ward.clock.now(), build.DOCTOR)
+        await records.order_drug(ward, encounter, drug)
     clock.move(minutes=30)
     await records.enter_result(
         ward, order.id, records.ResultInput(Decimal("4.50"), ward.clock.now(), build.LAB)
@@ -216,8 +223,7 @@ async def test_a_story_becomes_a_claim_without_faults(
     assert tuple(package.rows) == story.tables
     assert [f.sentence() for f in check(package) if f.severity == "error"] == []
     (head,) = package.table("XML1")
-    if name != "chronic":  # kind 05 counts days of drugs, which this đợt has not
-        assert head.get("SO_NGAY_DTRI") == story.days
+    assert head.get("SO_NGAY_DTRI") == story.days
     _sums_are_exact(package)
     assert read_package(write_package(package)).rows == package.rows
     for table, own in story.slips:
@@ -262,7 +268,7 @@ async def test_a_shared_bed_is_told_by_its_rate(open_ward: Any, build: Any, cloc
 
 
 async def test_a_card_that_changes_mid_stay_divides_the_lines(open_ward: Any, build: Any, clock: Any) -> None:
-    """80 % until the card ends, 95 % from the next one; both cards in XML1 in order; a day without a card is paid by oneself."""
+    """80 % until the card ends, 95 % from the next one; both cards in XML1 in order; a day without a card is one's own."""
     ward = await open_ward(None)
     admitted = await build.an_admission(ward)
     encounter, start = admitted.encounter.id, ward.clock.now()
@@ -302,13 +308,38 @@ async def test_only_an_attested_slip_travels(open_ward: Any, build: Any, clock: 
     assert slip.by
     await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR, slip_id=slip.id)
     assert build_claim(await facts_from_record(ward, encounter)).table("XML11") == ()
-    from benhan.base.errors import InvalidInput, RuleViolation
-
     with pytest.raises(RuleViolation):
         await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR)
+    bad = {**slip.values, "TU_NGAY": "hôm nay", "SO_CT": "", "MA_DINH_CHI_THAI": "7"}
     with pytest.raises(InvalidInput) as wrong:
-        bad = {**slip.values, "TU_NGAY": "hôm nay", "SO_CT": "", "MA_DINH_CHI_THAI": "7"}
         await save_slip(ward, encounter, "XML11", bad, build.DOCTOR, slip_id=slip.id, attest=True)
     assert {i.expression for i in wrong.value.issues} == {"TU_NGAY", "SO_CT", "MA_DINH_CHI_THAI"}
     await withdraw_slip(ward, encounter, slip.id)
     assert await slips(ward, encounter) == []
+
+
+async def test_the_first_charge_checks_in_and_the_khoa_after_admission_once_more(
+    open_ward: Any, portal: tuple[str, Any], build: Any, clock: Any
+) -> None:
+    """XML0 goes with the first line and with the first in the second khoa, never for an emergency."""
+    ward = await open_ward(portal[0])
+    register_jobs()
+    admitted = await build.an_admission(ward)
+    await build.a_card(ward, admitted.encounter.id)
+    for number, khoa in enumerate(("KKB", "KKB", "K01", "K01", "K02")):
+        clock.move(minutes=5)
+        item = records.ChargeInput(
+            systems.SERVICE, "KHAM.NOI", "Khám Nội", Decimal(1), ward.clock.now(), f"Kham/{number}", khoa=khoa
+        )
+        await records.charge(ward, admitted.encounter.id, item)
+    await run_once(ward.store)
+    told = await checkins(ward, admitted.ma_lk)
+    assert [(c.khoa, c.code) for c in told] == [("K01", "200"), ("KKB", "200")]
+    assert list(portal[1].received) == [f"checkin:{admitted.ma_lk}"]
+    urgent = await build.an_admission(
+        ward, await build.a_patient(ward, cccd="051075000099", phone="0905000099")
+    )
+    await build.a_card(ward, urgent.encounter.id, card="GD4515100000099", ma_doituong="2")
+    await records.charge(ward, urgent.encounter.id, item)
+    await run_once(ward.store)
+    assert await checkins(ward, urgent.ma_lk) == []

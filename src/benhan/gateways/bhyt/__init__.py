@@ -2,9 +2,11 @@
 
 Face::
 
-    register_jobs() -> None      outbox topics ``bhyt.submit`` {encounter, ma_lk}, ``bhyt.card-check`` {encounter}
+    register_jobs() -> None      outbox topics ``bhyt.submit`` {encounter, ma_lk}, ``bhyt.card-check`` {encounter},
+                                 ``bhyt.check-in`` {encounter, khoa} (written by records.charge with the first line)
     await submit_waiting(store, tenant) -> int               claims made while no portal was set
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
+    async for StreamResult(number, result) in ingest_stream(repo, chunks, source_name, *, sender=None)     many packages
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
@@ -15,6 +17,7 @@ Face::
     await save_rule(repo, yaml) ; set_rule_state ; own_rules ; try_rule(repo, rule, month) -> Trial ; one_rule(yaml)
     await judge_case(repo, encounter_id, gate=None) -> list[Finding]    the rules while the record is being made
     await let_pass(repo, row, rule, place, reason) ; await passes(repo, ma_lk)
+    await checkins(repo, ma_lk) -> list[Checkin(khoa, code, answer, at)]
     slips(repo, encounter_id) -> list[Slip(id, table, values, at, by, version)] ; slip_fields(table) ; slip_choices(table, tag)
     await proposed_slip(repo, encounter_id, table, author) ; save_slip(…, attest=False) ; withdraw_slip(repo, encounter_id, id)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
@@ -25,6 +28,7 @@ Face::
 """
 
 from benhan.gateways.bhyt.check import Finding, check
+from benhan.gateways.bhyt.checkin import Checkin, build_checkin, checkins
 from benhan.gateways.bhyt.claim import (
     CardFacts,
     ClaimFacts,
@@ -86,6 +90,7 @@ from benhan.gateways.bhyt.slips import SLIPS, Slip, save_slip, slips, withdraw_s
 from benhan.gateways.bhyt.slips import choices as slip_choices
 from benhan.gateways.bhyt.slips import own_fields as slip_fields
 from benhan.gateways.bhyt.slips import proposed as proposed_slip
+from benhan.gateways.bhyt.stream import StreamResult, ingest_stream
 from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
 
@@ -99,6 +104,7 @@ __all__ = [
     "Account",
     "CardAnswer",
     "CardFacts",
+    "Checkin",
     "ClaimFacts",
     "ClaimRow",
     "Desk",
@@ -120,16 +126,20 @@ __all__ = [
     "Rule",
     "ServiceLine",
     "Slip",
+    "StreamResult",
     "Trial",
+    "build_checkin",
     "build_claim",
     "check",
     "check_card",
+    "checkins",
     "claim_row",
     "create_simulator",
     "desk",
     "facts_from_record",
     "from_fhir",
     "ingest",
+    "ingest_stream",
     "judge_case",
     "let_pass",
     "line_states",

@@ -22,6 +22,7 @@ from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
 from benhan.gateways.bhyt.card_job import CARD_TOPIC, check_cards
 from benhan.gateways.bhyt.check import Finding, check, errors
+from benhan.gateways.bhyt.checkin import CHECKIN_TOPIC, check_in
 from benhan.gateways.bhyt.claim import ClaimFacts, build_claim, twin_of
 from benhan.gateways.bhyt.desk import known_claim, put_claim
 from benhan.gateways.bhyt.own_rules import passes, published_rules, with_passes
@@ -52,6 +53,7 @@ def register_jobs() -> None:
     """Register the outbox topics of this gateway."""
     register(TOPIC, submit)
     register(CARD_TOPIC, check_cards)
+    register(CHECKIN_TOPIC, check_in)
 
 
 async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:

@@ -73,9 +73,24 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
         progress=tuple(await _progress(reader)),
         discharge_paper=paper,
         summary=summary,
+        treatment_days=await _days(reader, kind, drugs, services),
         full_below=_full_below(head, local_date(left)),
         papers={**slips, **await read_slips(reader)},
     )
+
+
+async def _days(reader: Reader, kind: str, drugs: list[DrugLine], services: list[ServiceLine]) -> int | None:
+    """SO_NGAY_DTRI where it is not the days between coming and leaving: 05 days of drugs, 08 days with services."""
+    if kind == "08":
+        return len({local_date(at) for at in (*(d.ordered for d in drugs), *(s.ordered for s in services))})
+    if kind != "05":
+        return None
+    found = 1
+    for order in await records.drug_orders(reader.repo, reader.here.encounter_id):
+        for dosage in order.data.get("dosageInstruction", []):
+            bounds = dosage.get("timing", {}).get("repeat", {}).get("boundsDuration", {})
+            found = max(found, int(bounds.get("value", 1)))
+    return found
 
 
 def _full_below(head: Mapping[str, str], on: date) -> Decimal | None:
