@@ -33,7 +33,7 @@ TYPES_OF_BODY = (
 )  # fmt: skip
 OPERATIONS = (
     "$validate", "$everything", "$document", "$meta", "$meta-add", "$meta-delete", "$expand", "$lookup", "$validate-code",
-    "$translate", "$export", "$import", "$khong-co",
+    "$translate", "$export", "$import", "$khong-co", "$match", "$status", "$events",
 )  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
     "Patient": {"resourceType": "Patient", "name": [{"text": "A", "given": ["B", "C"]}], "gender": "male",

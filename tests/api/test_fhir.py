@@ -188,7 +188,7 @@ async def test_bundle_that_is_not_served_is_refused(doctor: Client, facility: st
             "http://169.254.169.254/",
             "Patient/../../admin",
             "//x",
-            "Subscription",
+            "MessageHeader",
             "Patient/$everything",
         )
     ]
@@ -300,7 +300,7 @@ async def test_every_error_has_the_same_shape(doctor: Client, facility: str) -> 
     for method, path, status in (
         ("GET", f"/fhir/{facility}/Patient/1/2/3/4", 404),
         ("GET", f"/fhir/{facility}/KhongCo", 404),
-        ("GET", f"/fhir/{facility}/Subscription", 404),
+        ("GET", f"/fhir/{facility}/MessageHeader", 404),
         ("GET", f"/fhir/{facility}/Patient/khong-co", 404),
         ("GET", f"/fhir/{facility}/Patient/{'x' * 65}", 404),
         ("GET", f"/fhir/{facility}/Patient/%00", 404),

@@ -27,7 +27,7 @@ NO_JOB = "00000000-0000-7000-8000-000000000000"
 #: Roles that may write no type at all.
 NO_WRITE = frozenset({"hoc_vien", "quan_ly_chat_luong", "giam_dinh_bhxh", "so_y_te", "nguoi_benh"})
 #: route, method → (address, letter needed, "open", "in" (whoever has signed in), "any" (whoever may read
-#: anything) or "composition", "export", "import", status when allowed)
+#: anything) or "composition", "export", "import", "machine" (no person), status when allowed)
 ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/metadata", "GET"): ("metadata", "open", 200),
     ("/{facility}/.well-known/smart-configuration", "GET"): (".well-known/smart-configuration", "open", 200),
@@ -44,9 +44,13 @@ ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/{type}/{id}/$validate", "GET"): ("Patient/p1/$validate", "r", 200),
     ("/{facility}/Patient/{id}/$everything", "GET"): ("Patient/p1/$everything", "r", 200),
     ("/{facility}/Composition/{id}/$document", "GET"): ("Composition/c1/$document", "composition", 200),
+    ("/{facility}/Patient/$match", "POST"): ("Patient/$match", "s", 200),
     ("/{facility}/{type}/{id}/$meta", "GET"): ("Patient/p1/$meta", "r", 200),
     ("/{facility}/{type}/{id}/$meta-add", "POST"): ("Patient/p1/$meta-add", "u", 200),
     ("/{facility}/{type}/{id}/$meta-delete", "POST"): ("Patient/p1/$meta-delete", "u", 200),
+    ("/{facility}/Subscription/$status", "GET"): ("Subscription/$status", "machine", 200),
+    ("/{facility}/Subscription/{id}/$status", "GET"): ("Subscription/s1/$status", "machine", 200),
+    ("/{facility}/Subscription/{id}/$events", "GET"): ("Subscription/s1/$events", "machine", 200),
     ("/{facility}/ValueSet/$expand", "GET"): ("ValueSet/$expand?url=urn:benhan:tinh/vs", "in", 200),
     ("/{facility}/ValueSet/$expand", "POST"): ("ValueSet/$expand?url=urn:benhan:tinh/vs", "in", 200),
     ("/{facility}/ValueSet/$validate-code", "GET"): (
@@ -135,6 +139,8 @@ def body_of(route: str, method: str) -> dict | list | None:
     if "$meta-" in route:
         tag = {"system": "urn:x", "code": "thu"}
         return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [tag]}}]}
+    if "$match" in route:
+        return {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": PATIENT}]}
     if "/$" in route and "{type}" not in route and method == "POST":
         return {"resourceType": "Parameters"}
     if "$validate" in route:

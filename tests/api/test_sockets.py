@@ -33,6 +33,9 @@ class NoStore:
 
     settings = Settings()
 
+    def guard_with(self, guard):
+        return None
+
     async def tenant_by_code(self, code):
         return None
 

@@ -19,7 +19,7 @@ from benhan import fhir
 from benhan.base import json_door, xml_door
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.fhir.narrative import faults as narrative_faults
-from benhan.fhir.validation import faults, public_address
+from benhan.fhir.validation import faults, https_address
 
 DATA = Path(__file__).parents[1] / "data"
 CORPUS = DATA / "parser-attack-corpus"
@@ -430,19 +430,15 @@ def test_plain_narrative_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "public"),
+    ("url", "good"),
     [
-        ("https://hook.example.org/fhir", True), ("http://hook.example.org/", False),
-        ("https://localhost/", False),
-        ("https://127.0.0.1/", False), ("https://10.0.0.1/", False), ("https://[::1]/", False),
-        ("https://2130706433/", False),
-        ("https://169.254.169.254/", False), ("https://intranet/", False), ("https://u@example.org/", False),
-        ("https://db.internal/", False), ("https://0x7f.1/", False), ("file:///etc/passwd", False),
+        ("https://hook.example.org/fhir", True), ("http://hook.example.org/", False), ("https://[", False),
+        ("https:///x", False), ("https://u@example.org/", False), ("file:///etc/passwd", False),
     ],
 )  # fmt: skip
-def test_addresses_for_notification_are_public(url: str, public: bool) -> None:
-    """A subscription may not make the node call into its own network."""
-    assert public_address(url) is public
+def test_addresses_for_notification_are_https(url: str, good: bool) -> None:
+    """Which hosts may be called is for the room that calls (tests/api/test_subscriptions.py)."""
+    assert https_address(url) is good
 
 
 def test_a_sound_contained_resource_beside_a_broken_one() -> None:

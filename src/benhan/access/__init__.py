@@ -31,8 +31,9 @@ Machines
     MachineClient`` (``client_id`` = ``name@tenant-uuid``; at the hub ``facility`` = tenant uuid of the
     reader) · ``client_assertion(client_id, audience, key_pem, clock=…)`` · ``issue_token(store, form=…,
     thumbprint=…, audience=audiences(settings)) -> AccessToken`` · ``token_ctx(store, bearer,
-    cert_thumbprint) -> MachineIn(ctx, policy, client, scopes)`` · ``disable_client``. A key for
-    assertions: ``certs.create_client_key(path)`` (EC P-384).
+    cert_thumbprint) -> MachineIn(ctx, policy, client, scopes)`` · ``disable_client`` ·
+    ``machine_now(store, tenant, client_id) -> MachineIn | None``: its rights now, for what is sent to it
+    unasked · ``client_id_of(ctx)``. A key for assertions: ``certs.create_client_key(path)`` (EC P-384).
 
 Grants (hub)
     ``grant_access(repo, kind, patient, grantee, until, reason) -> UUID`` · ``break_glass(repo,
@@ -84,8 +85,10 @@ from benhan.access.machines import (
     TokenRefused,
     audiences,
     client_assertion,
+    client_id_of,
     disable_client,
     issue_token,
+    machine_now,
     public_jwk,
     register_client,
     token_ctx,
@@ -140,6 +143,7 @@ __all__ = [
     "change_password",
     "clear_totp",
     "client_assertion",
+    "client_id_of",
     "confirm_totp",
     "create_account",
     "create_ca",
@@ -153,6 +157,7 @@ __all__ = [
     "issue_token",
     "list_accounts",
     "lock_pin",
+    "machine_now",
     "may",
     "new_totp_secret",
     "onboard",

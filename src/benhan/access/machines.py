@@ -406,18 +406,39 @@ async def token_ctx(
     client = _client_of(row)
     if cert_thumbprint not in client.thumbprints:
         raise _bad_token()
+    return _at_work(client, row["granted"], purpose, correlation_id)
+
+
+async def machine_now(
+    store: Store, tenant: UUID, client_id: str, *, purpose: str = "TREAT", correlation_id: str = ""
+) -> MachineIn | None:
+    """A machine as it stands registered now, for what the node sends to it unasked; None: unknown or disabled."""
+    async with door(store, tenant, correlation_id).transaction() as tx:
+        row = await one(tx, _CLIENT, (tenant, client_id))
+    if row is None:
+        return None
+    client = _client_of(row)
+    return _at_work(client, client.scopes, purpose, correlation_id)
+
+
+def client_id_of(ctx: Ctx) -> str:
+    """``client_id`` of the machine that acts in ``ctx``."""
+    return f"{ctx.actor.reference.removeprefix('Device/')}@{ctx.tenant}"
+
+
+def _at_work(client: MachineClient, scopes: str, purpose: str, correlation_id: str) -> MachineIn:
     actor = Actor(
         reference=f"Device/{client.client_id.partition('@')[0]}", display=client.title, kind="machine"
     )
     ctx = Ctx(
-        tenant=tenant,
+        tenant=client.tenant,
         actor=actor,
         roles=frozenset({"machine"}),
         purpose=purpose,
         correlation_id=correlation_id,
         reader=client.facility,
     )
-    return MachineIn(ctx, AccessPolicy.of_scopes(row["granted"]), client, row["granted"])
+    return MachineIn(ctx, AccessPolicy.of_scopes(scopes), client, scopes)
 
 
 def _bad_token() -> NotAuthenticated:

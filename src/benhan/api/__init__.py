@@ -10,6 +10,9 @@ OperationOutcome. ``serve_machines(app, settings)`` serves it over mutual TLS un
 ``server_context(cert, key, ca)``, ``client_context(…)``, ``machine_client(base_url, cert, key, ca) ->
 httpx.AsyncClient``. ``oauth_routes(store, settings)`` for a root of one's own. ``guarded(routes,
 settings)`` puts any routes behind the same guard.
+
+Subscriptions: ``subscription_guard`` (a ``WriteGuard``: which Subscription may be kept; ``create_app`` brings it to its
+store, other processes that write open theirs with it) and ``register_subscriptions()`` for the worker.
 """
 
 from benhan.api.app import create_app, create_machine_app, guarded
@@ -21,7 +24,9 @@ from benhan.api.machine_door import (
     serve_machines,
     server_context,
 )
+from benhan.api.notifying import register_subscriptions
 from benhan.api.oauth import oauth_routes
+from benhan.api.subscriptions import subscription_guard
 
 __all__ = [
     "Authenticate",
@@ -35,7 +40,9 @@ __all__ = [
     "machine_client",
     "oauth_routes",
     "open_door",
+    "register_subscriptions",
     "repository",
     "serve_machines",
     "server_context",
+    "subscription_guard",
 ]

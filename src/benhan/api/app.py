@@ -15,6 +15,7 @@ from benhan.api.auth import Authenticate, authenticator
 from benhan.api.fhir import FhirDoor
 from benhan.api.guard import Guard, on_benhan_error, on_http_error
 from benhan.api.oauth import oauth_routes
+from benhan.api.subscriptions import subscription_guard
 from benhan.base.errors import BenhanError
 from benhan.base.settings import Settings
 from benhan.store import Store
@@ -36,6 +37,7 @@ def create_app(
 ) -> Starlette:
     """The FHIR door; mount it at ``/fhir``. Addresses are ``/fhir/<facility code>/…``."""
     used = settings or store.settings
+    store.guard_with(subscription_guard)
     door = FhirDoor(store, used, authenticate or authenticator(store))
     return guarded(door.routes(), used)
 

@@ -15,10 +15,8 @@ from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, JsonValue, loads
 from benhan.fhir import RESOURCE_TYPES, date_range, from_xml
 
-#: Types that only travel, or that would make this node call out (Subscription): not served as resources.
-NOT_SERVED = frozenset(
-    {"Subscription", "MessageHeader", "OperationOutcome", "Parameters", "CapabilityStatement"}
-)
+#: Types that only travel: not served as resources.
+NOT_SERVED = frozenset({"MessageHeader", "OperationOutcome", "Parameters", "CapabilityStatement"})
 SERVED = RESOURCE_TYPES - NOT_SERVED
 
 Format = Literal["json", "xml"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from benhan.api.asking import SERVED
+from benhan.api.topics import topics
 from benhan.base.json_door import JsonObject
 from benhan.fhir import capability_statement, search_params
 
@@ -13,10 +14,13 @@ INTERACTIONS = (
 )  # fmt: skip
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
 #: Types of search parameter that the store answers.
-SEARCHED = frozenset({"token", "string", "reference", "date", "number", "quantity", "uri"})
+SEARCHED = frozenset({"token", "string", "reference", "date", "number", "quantity", "uri", "composite"})
+_BY_WORDS = frozenset({"_text", "_content"})
 STATED = "2026-11-23"
 _OFFICIAL = "http://hl7.org/fhir/OperationDefinition"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+_TOPIC = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 #: Operation → its official definition, for every type.
 _EVERY_TYPE = {
     "validate": f"{_OFFICIAL}/Resource-validate",
@@ -41,12 +45,20 @@ _OF_TYPE = {
     },
     "ConceptMap": {"translate": f"{_OFFICIAL}/ConceptMap-translate"},
     "Composition": {"document": f"{_OFFICIAL}/Composition-document"},
+    "Subscription": {
+        "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",
+        "events": f"{_BACKPORT}/OperationDefinition/backport-subscription-events",
+    },
 }
 
 
 def searchable(kind: str) -> list[str]:
     """Names of the parameters of a type that are answered."""
-    return sorted(name for name, p in search_params(kind).items() if p.extracted and p.type in SEARCHED)
+    return sorted(
+        name
+        for name, p in search_params(kind).items()
+        if name in _BY_WORDS or (p.type in SEARCHED and (p.extracted or p.components))
+    )
 
 
 def statement(base: str) -> JsonObject:
@@ -73,4 +85,6 @@ def statement(base: str) -> JsonObject:
         resource["conditionalDelete"] = "single"
         operations = {**_EVERY_TYPE, **_OF_TYPE.get(resource["type"], {})}
         resource["operation"] = [{"name": n, "definition": d} for n, d in sorted(operations.items())]
+        if resource["type"] == "Subscription":
+            resource["extension"] = [{"url": _TOPIC, "valueCanonical": url} for url in sorted(topics())]
     return made

@@ -23,6 +23,7 @@ from benhan.api.capability import statement
 from benhan.api.oauth import smart_configuration
 from benhan.api.operations import Endpoint, Line, operation_lines
 from benhan.api.people import people_lines
+from benhan.api.subscriptions import subscription_lines
 from benhan.api.terminology import terminology_lines
 from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
@@ -53,6 +54,7 @@ class FhirDoor:
             *operation_lines(self),
             *people_lines(self),
             *terminology_lines(self),
+            *subscription_lines(self),
             ("/{facility}/{type}", "GET", self.search),
             ("/{facility}/{type}", "POST", self.create),
             ("/{facility}/{type}", "PUT", self.conditional_update),

@@ -9,6 +9,7 @@ from benhan.api import answering, asking
 from benhan.api.operations import Door, Line, resource_parameter
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject
+from benhan.fhir import validate
 from benhan.identity import Candidate, find_candidates, person_of, probability
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
@@ -28,6 +29,7 @@ async def match(door: Door, request: Request) -> Response:
     repo = await door.repo(request)
     asking.wanted(request)
     body = asking.resource_of(await asking.resource_body(request), "Parameters")
+    validate(body)
     person = resource_parameter(body, "resource")
     if person["resourceType"] != "Patient":
         raise InvalidInput(

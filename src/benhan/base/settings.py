@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     tsa_url: str | None = Field(
         None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA."
     )
+    subscription_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts (`name`, or `name:port` when not 443) that subscriptions may be delivered to; empty: none.",
+    )
+    subscription_private: bool = Field(
+        False, description="True: receivers of subscriptions may have addresses of private networks."
+    )
     blob_url: str | None = Field(None, description="Blob store (file:// or s3://); unset: home/blobs.")
     web_processes: int = Field(1, ge=1, le=64, description="Web worker processes.")
     pool_size: int = Field(8, ge=1, le=200, description="Database connections per process and role.")

@@ -59,9 +59,10 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """The store of this installation, closed afterwards."""
+    from benhan.api import subscription_guard
     from benhan.records import closed_record_guard
 
-    store = await Store.open(settings, guards=[closed_record_guard])
+    store = await Store.open(settings, guards=[closed_record_guard, subscription_guard])
     try:
         yield store
     finally:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from benhan.api import register_subscriptions
 from benhan.base.errors import BenhanError
 from benhan.base.settings import Settings
 from benhan.cli.common import open_store
@@ -47,6 +48,7 @@ def register_all_jobs() -> None:
     """Every room that answers outbox topics registers them."""
     register_bhyt()
     register_exchange()
+    register_subscriptions()
 
 
 async def migrate(settings: Settings) -> int:

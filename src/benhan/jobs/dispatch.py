@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from benhan.jobs.registry import topics
+from benhan.jobs.registry import sources, topics
 from benhan.store import Store
 
 TASK = "benhan.deliver"
@@ -30,7 +30,9 @@ from taken order by id
 
 
 async def dispatch(store: Store) -> int:
-    """Turn all waiting rows of known topics into jobs; gives their number."""
+    """Ask the sources, then turn all waiting rows of known topics into jobs; gives their number."""
+    for ask in sources():
+        await ask(store)
     known = topics()
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(_TENANTS, (known,))).fetchall()

@@ -30,6 +30,7 @@ from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
 from benhan.store.everything import EverythingAsked, document_parts, everything
 from benhan.store.exporting import ExportAsked, export_page
+from benhan.store.feed import feed_end, version_before
 from benhan.store.history import HistoryAsked, HistoryPage
 from benhan.store.model import (
     Action,
@@ -83,6 +84,8 @@ __all__ = [
     "document_parts",
     "everything",
     "export_page",
+    "feed_end",
     "new_epoch",
     "restore",
+    "version_before",
 ]

@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from benhan.base.json_door import JsonObject
 from benhan.store.model import FeedCursor, FeedItem, FeedPage
 from benhan.store.reading import COLUMNS, stored_of
 
 if TYPE_CHECKING:
+    from benhan.store.repository import Repository
     from benhan.store.store import Store
 
 LONG_TRANSACTION_S = 300.0
@@ -24,6 +26,11 @@ _PAGE = (
     "where l.tenant = %(tenant)s and (l.epoch, l.tx, l.seq) > (%(epoch)s::integer, %(tx)s::text::xid8, %(seq)s::bigint) "
     "and (l.epoch < (select epoch from installation) or l.tx < (select settled_before())) "
     "order by l.epoch, l.tx, l.seq limit %(limit)s"
+)
+_END = "select epoch, settled_before()::text from installation"
+_BEFORE = (
+    f"select {COLUMNS} from log l left join record_key k on k.tenant = l.tenant and k.id = l.key_id "  # noqa: S608
+    "where l.tenant = %s and l.type = %s and l.id = %s and l.version < %s order by l.version desc limit 1"
 )
 _HELD_BACK = (
     "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8 from pg_stat_activity "
@@ -53,6 +60,24 @@ async def read_feed(store: Store, tenant: UUID, cursor: FeedCursor | None, limit
 async def _item(store: Store, connection: Any, tenant: UUID, row: Any) -> FeedItem:
     stored = await stored_of(store.keys, connection, tenant, row)
     return FeedItem(FeedCursor(row[12], int(row[13]), row[14]), stored, row[0], row[1], row[2], row[5])
+
+
+async def feed_end(tx: Repository) -> FeedCursor:
+    """The place from which a reader who begins now sees everything that is not settled yet."""
+    row = await tx.one(_END, ())
+    return FeedCursor(row[0], int(row[1]), 0)
+
+
+async def version_before(tx: Repository, item: FeedItem) -> JsonObject | None:
+    """Content before a change of the feed; None for the first version, after a deletion, or when destroyed.
+
+    For the system's own eyes: not audited, since nothing of it leaves.
+    """
+    row = await tx.one(_BEFORE, (tx.ctx.tenant, item.type, item.id, item.version))
+    if row is None:
+        return None
+    stored = await stored_of(tx.store.keys, tx.open_connection, tx.ctx.tenant, row)
+    return None if stored is None or stored.deleted else stored.data
 
 
 async def held_back_s(store: Store) -> float:

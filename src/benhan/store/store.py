@@ -100,6 +100,11 @@ class Store:
         await self.pool.close()
         await server.release(self.database)
 
+    def guard_with(self, guard: WriteGuard) -> None:
+        """Add a guard, once: a room that serves a type brings its rule with it."""
+        if guard not in self.guards:
+            self.guards = (*self.guards, guard)
+
     def repo(self, ctx: Ctx, policy: Policy) -> Repository:
         """A repository for one caller."""
         return Repository(self, ctx, policy)
