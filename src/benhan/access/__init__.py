@@ -90,7 +90,9 @@ from benhan.access.machines import (
     issue_token,
     machine_now,
     public_jwk,
+    read_statement,
     register_client,
+    sign_statement,
     token_ctx,
 )
 from benhan.access.permissions import Account, HeldRole, SignedIn, may, require
@@ -168,6 +170,7 @@ __all__ = [
     "public_jwk",
     "qr_svg",
     "read_account",
+    "read_statement",
     "register_client",
     "require",
     "reset_password",
@@ -178,6 +181,7 @@ __all__ = [
     "session_ctx",
     "sign_in",
     "sign_out",
+    "sign_statement",
     "token_ctx",
     "totp_code",
     "unlock_pin",

@@ -25,7 +25,7 @@ from benhan.access._rows import door, one, run, sha256
 from benhan.access.policy import AccessPolicy
 from benhan.access.scopes import narrow, parse
 from benhan.base.clock import SYSTEM_CLOCK, Clock
-from benhan.base.errors import BenhanError, InvalidInput, NotAuthenticated
+from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotAuthenticated
 from benhan.base.ids import new_uuid
 from benhan.base.settings import Settings
 from benhan.store import Actor, Ctx, Repository, Store
@@ -234,6 +234,23 @@ def client_assertion(
         "exp": now + life_s,
     }
     return jwt.encode(claims, private_key_pem.decode(), algorithm=jwk["alg"], headers={"kid": jwk["kid"]})
+
+
+def sign_statement(claims: Mapping[str, Any], kind: str, private_key_pem: bytes) -> str:
+    """A compact JWS over ``claims`` with the machine's key; ``kind`` (header ``typ``) keeps it from serving as another."""
+    jwk = public_jwk(private_key_pem)
+    headers = {"kid": jwk["kid"], "typ": kind}
+    return jwt.encode(dict(claims), private_key_pem.decode(), algorithm=jwk["alg"], headers=headers)
+
+
+def read_statement(statement: str, kind: str, client: MachineClient) -> Mapping[str, Any]:
+    """Claims of a statement signed by a registered machine. Raises: ``NotAllowed`` (access.bad-statement)."""
+    try:
+        if jwt.get_unverified_header(statement).get("typ") != kind:
+            raise TokenRefused("invalid_client")
+        return _signed_claims(statement, client)
+    except (TokenRefused, jwt.exceptions.PyJWTError):
+        raise NotAllowed("access.bad-statement", "Chữ ký của máy kết nối trên phong bì không đúng.") from None
 
 
 async def issue_token(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -16,14 +17,28 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from benhan.access import token_ctx
+from benhan.access import MachineClient, read_statement, token_ctx
 from benhan.api.auth import client_thumbprint
 from benhan.api.guard import FHIR_JSON, Guard, correlation_of, on_benhan_error, on_http_error
 from benhan.api.oauth import oauth_routes
 from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotAuthenticated, NotFound
 from benhan.base.json_door import JsonObject, dumps, loads
 from benhan.base.settings import Settings
-from benhan.exchange import disclosures_for, find, grant, read_report, receive, retrieve, take_report
+from benhan.exchange import (
+    ENVELOPE_KIND,
+    HUB,
+    answer_json,
+    disclosures_for,
+    find,
+    grant,
+    manifest,
+    open_envelope,
+    read_report,
+    receive,
+    retrieve,
+    take,
+    take_report,
+)
 from benhan.gateways.bhyt import ingest as ingest_package
 from benhan.gateways.bhyt import ingest_stream
 from benhan.signing import Signer, TimeStamper
@@ -34,6 +49,8 @@ MAX_SUBMISSION = 200_000_000
 #: many packages after one another; read piece by piece, so the limit is patience, not memory
 STREAM = "/ingest/bhyt/stream"
 MAX_STREAM = 50_000_000_000
+#: Envelopes at work at once; who comes then is asked to wait.
+AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +59,7 @@ class Caller:
 
     repo: Repository
     facility: TenantInfo
+    client: MachineClient
 
 
 def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
@@ -55,6 +73,7 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
+        Route("/mhd/$manifest", door.manifest, methods=["POST"]),
         Route("/mhd/$status", door.status, methods=["POST"]),
         Route("/ingest/bhyt", door.ingest, methods=["POST"]),
         Route(STREAM, door.ingest_stream, methods=["POST"]),
@@ -76,6 +95,7 @@ class _Door:
     def __init__(self, store: Store, seal: Seal) -> None:
         self._store = store
         self._seal = seal
+        self._at_work = 0
 
     async def _caller(self, request: Request, action: Action) -> Caller:
         """The facility of the token; its scopes must allow ``action`` on documents."""
@@ -93,16 +113,54 @@ class _Door:
                 "exchange.no-facility", "Máy kết nối này không thuộc cơ sở nào ở trục liên thông."
             )
         repo = self._store.repo(replace(machine.ctx, reader=None), SystemPolicy())
-        return Caller(repo, facility)
+        return Caller(repo, facility, machine.client)
 
     async def provide(self, request: Request) -> Response:
+        """ITI-65; under ``Benhan-Envelope`` the answer says receipt, gap or refused, and too many at once wait (503)."""
         caller = await self._caller(request, Action.CREATE)
         raw = await request.body()
+        if signed := request.headers.get("benhan-envelope"):
+            return await self._enveloped(caller, signed, raw)
         signer, tsa = await self._seal(caller.repo)
         received = await receive(caller.repo, caller.facility, raw, signer=signer, tsa=tsa)
         return _answer(
             {"response": received.response, "receipt": received.receipt, "duplicate": received.duplicate}
         )
+
+    async def _enveloped(self, caller: Caller, signed: str, raw: bytes) -> Response:
+        if self._at_work >= AT_ONCE:
+            return Response(status_code=503, headers={"Retry-After": "2"})
+        self._at_work += 1
+        try:
+            claims = read_statement(signed, ENVELOPE_KIND, caller.client)
+            envelope = open_envelope(claims, caller.facility, HUB, raw)
+            signer, tsa = await self._seal(caller.repo)
+            taken = await take(caller.repo, caller.facility, envelope, signed, raw, signer=signer, tsa=tsa)
+        except (NotAllowed, InvalidInput) as refused:
+            await caller.repo.audit(
+                "envelope-refused",
+                entity=None,
+                patient=None,
+                outcome="8",
+                detail={"source": caller.facility.code, "reason": refused.code},
+            )
+            raise
+        finally:
+            self._at_work -= 1
+        body = answer_json(taken)
+        return _answer(body, 200 if body["answer"] == "receipt" else 409)
+
+    async def manifest(self, request: Request) -> Response:
+        """What came of a day's envelopes of the caller: message id → SHA-256 of the body."""
+        caller = await self._caller(request, Action.SEARCH)
+        text = str((await _json(request)).get("day", ""))
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            raise InvalidInput(
+                "exchange.bad-day", "Ngày phải có dạng YYYY-MM-DD.", expression="day"
+            ) from None
+        return _answer({"day": text, "messages": await manifest(caller.repo, caller.facility, day)})
 
     async def find(self, request: Request) -> Response:
         caller = await self._caller(request, Action.SEARCH)

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from benhan.api import register_subscriptions
+from benhan.base.clock import local_date
 from benhan.base.errors import BenhanError
 from benhan.base.settings import Settings
 from benhan.cli.common import open_store
-from benhan.exchange import client_file, synchronise
+from benhan.exchange import client_file, reconcile, send_due, synchronise
 from benhan.exchange import register_jobs as register_exchange
 from benhan.gateways.bhyt import register_jobs as register_bhyt
 from benhan.jobs import run_worker
@@ -23,6 +25,7 @@ from benhan.store import Repository, Store
 
 log = logging.getLogger("benhan.node")
 SYNCHRONISE_EVERY_S = 5.0
+COMPARE_EVERY_S = 6 * 3600.0
 SEAL_AUDIT_EVERY_S = 30.0
 
 
@@ -88,6 +91,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         ]
         if settings.role == "facility" and settings.hub_url:
             tasks.append(asyncio.create_task(_every(SYNCHRONISE_EVERY_S, stop, store, _synchronise_all)))
+            tasks.append(asyncio.create_task(_every(COMPARE_EVERY_S, stop, store, _compare_all)))
         await stop.wait()
         for task in tasks[1:]:
             task.cancel()
@@ -110,7 +114,17 @@ async def _every(
 async def _synchronise_all(store: Store) -> None:
     for info in await store.tenants():
         if client_file(store.settings, info.code).exists():
+            await send_due(store, info.id)
             await synchronise(store, info.id)
+
+
+async def _compare_all(store: Store) -> None:
+    """Yesterday and today against the hub, by count and hash."""
+    today = local_date(store.clock.now())
+    for info in await store.tenants():
+        if client_file(store.settings, info.code).exists():
+            for day in (today - timedelta(days=1), today):
+                await reconcile(store, info.id, day)
 
 
 async def _seal_audits(store: Store) -> None:

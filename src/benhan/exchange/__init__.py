@@ -3,11 +3,16 @@
 Hub side: `receive` (ITI-65), `find` (ITI-67), `retrieve` (ITI-68), `grant`, `disclosures_for`, `take_report`,
 `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox topics `exchange.provide`,
 and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
+
+Signed envelopes (`engine` is the pure state machine): facility `enqueue`, `drain`, `send_due`, `queue`, `reconcile`,
+`comparisons`; hub `open_envelope`, `take`, `manifest`, `quarantined`, `replay_quarantined`.
 """
 
 from benhan.exchange.client import HubClient, Requester
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, disclosures_for, move_cursor
+from benhan.exchange.engine import LANES, Envelope, Message
 from benhan.exchange.facility import (
+    HUB,
     ask_right,
     client_file,
     hub_client,
@@ -15,48 +20,100 @@ from benhan.exchange.facility import (
     keep_client,
     province_document,
     province_history,
+    reconcile,
     register_jobs,
+    send_due,
     synchronise,
 )
 from benhan.exchange.find import find, retrieve
 from benhan.exchange.inbox import Received, facility_urn, receive
+from benhan.exchange.incoming import (
+    KIND as ENVELOPE_KIND,
+)
+from benhan.exchange.incoming import (
+    Quarantined,
+    Taken,
+    answer_json,
+    manifest,
+    open_envelope,
+    quarantined,
+    replay_quarantined,
+    take,
+)
 from benhan.exchange.mhd import Document, Submission, provide_bundle, read_provide
+from benhan.exchange.outgoing import (
+    Comparison,
+    Queued,
+    Reply,
+    compare_day,
+    comparisons,
+    drain,
+    enqueue,
+    queue,
+    queue_counts,
+    state_of,
+)
 from benhan.exchange.rights import Right, grant, person_of, right_of
 from benhan.exchange.status import FacilityCounts, RecordStatus, counts, read_report, records_of, take_report
 
 __all__ = [
+    "ENVELOPE_KIND",
+    "HUB",
+    "LANES",
+    "Comparison",
     "Document",
+    "Envelope",
     "FacilityCounts",
     "HubClient",
+    "Message",
+    "Quarantined",
+    "Queued",
     "Received",
     "RecordStatus",
+    "Reply",
     "Requester",
     "Right",
     "Submission",
+    "Taken",
+    "answer_json",
     "apply_disclosures",
     "ask_right",
     "client_file",
+    "compare_day",
+    "comparisons",
     "counts",
     "cursor_of",
     "disclosures_for",
+    "drain",
+    "enqueue",
     "facility_urn",
     "find",
     "grant",
     "hub_client",
     "identifier_of",
     "keep_client",
+    "manifest",
     "move_cursor",
+    "open_envelope",
     "person_of",
     "provide_bundle",
     "province_document",
     "province_history",
+    "quarantined",
+    "queue",
+    "queue_counts",
     "read_provide",
     "read_report",
     "receive",
+    "reconcile",
     "records_of",
     "register_jobs",
+    "replay_quarantined",
     "retrieve",
     "right_of",
+    "send_due",
+    "state_of",
     "synchronise",
+    "take",
     "take_report",
 ]

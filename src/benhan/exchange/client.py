@@ -8,18 +8,31 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from benhan.access import client_assertion
+from benhan.access import client_assertion, sign_statement
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import BenhanError, Issue, NeighbourFailed, NeighbourTimeout, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.base.settings import Settings
+from benhan.exchange.engine import Busy, Envelope
+from benhan.exchange.incoming import KIND as ENVELOPE_KIND
+from benhan.exchange.incoming import read_answer
+from benhan.exchange.outgoing import Reply
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+
+
+class HubBusy(NeighbourFailed):
+    """The hub asks to wait ``seconds`` (back-pressure)."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("exchange.hub-busy", "Trục liên thông đang bận; sẽ thử lại.")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,24 @@ class HubClient:
         """ITI-65: hand over a submission; gives ``{"response", "receipt"}``."""
         return await self._json("POST", "/mhd/", content=bundle)
 
+    async def send_envelope(self, envelope: Envelope, bundle: bytes) -> Reply:
+        """ITI-65 under a signed envelope. A hub that cannot be reached or asks for patience is an answer too."""
+        signed = sign_statement(envelope.as_json(), ENVELOPE_KIND, self.private_key_pem)
+        try:
+            answer = await self._send(
+                "POST", "/mhd/", content=bundle, more={"Benhan-Envelope": signed}, also=frozenset({409})
+            )
+        except HubBusy as busy:
+            return Reply(Busy(busy.seconds))
+        except (NeighbourFailed, NeighbourTimeout):
+            return Reply(None)
+        body = loads_object(answer.content)
+        return Reply(read_answer(body), body.get("receipt"))
+
+    async def manifest(self, day: date) -> JsonObject:
+        """What the hub has of a day's envelopes: ``{"messages": {id: sha256}}``."""
+        return await self._json("POST", "/mhd/$manifest", content=dumps({"day": day.isoformat()}))
+
     async def find(
         self, identifier: str, requester: Requester, filters: Sequence[tuple[str, str]] = ()
     ) -> JsonObject:
@@ -105,9 +136,11 @@ class HubClient:
         content: bytes | None = None,
         data: dict[str, str] | None = None,
         requester: Requester | None = None,
+        more: dict[str, str] | None = None,
+        also: frozenset[int] = frozenset(),
     ) -> httpx.Response:
         http = self._open()
-        headers = {"Authorization": f"Bearer {await self._bearer()}"}
+        headers = {"Authorization": f"Bearer {await self._bearer()}", **(more or {})}
         if content is not None:
             headers["Content-Type"] = "application/fhir+json"
         if requester is not None:
@@ -122,8 +155,10 @@ class HubClient:
                 "Không nối được trục liên thông; sẽ thử lại.",
                 diagnostics=type(error).__name__,
             ) from None
-        if answer.is_success:
+        if answer.is_success or (answer.status_code in also and b'"answer"' in answer.content[:200]):
             return answer
+        if answer.status_code == 503 and answer.headers.get("retry-after", "").isdigit():
+            raise HubBusy(float(answer.headers["retry-after"]))
         raise _refusal(answer)
 
     def _open(self) -> httpx.AsyncClient:

@@ -10,18 +10,21 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benhan.base.clock import fhir_instant, parse_instant
-from benhan.base.errors import NotAllowed, NotFound
+from benhan.base.errors import NeighbourFailed, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.base.settings import Settings
 from benhan.catalogue import systems
 from benhan.exchange.client import HubClient, Requester
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, move_cursor
+from benhan.exchange.engine import Envelope, Message
 from benhan.exchange.inbox import facility_urn
 from benhan.exchange.mhd import Document, Submission, provide_bundle, sort_documents
+from benhan.exchange.outgoing import Comparison, Reply, compare_day, drain, enqueue, state_of
 from benhan.exchange.status import RecordStatus
 from benhan.jobs import register
 from benhan.records import binder, blob_of, case, containers
@@ -29,6 +32,8 @@ from benhan.store import Actor, Ctx, FeedCursor, Repository, Store, Stored, Syst
 
 SHARING = Actor(reference="Device/benhan-exchange", display="Liên thông", kind="system")
 PROVIDE = "exchange.provide"
+#: How an envelope names the hub; a province has one.
+HUB = "hub"
 
 #: Record states of ``records`` → claim words of the status report come from the claim's own resources.
 _CLAIM_WORDS = {"complete": "accepted", "error": "refused", "queued": "sent", "partial": "refused"}
@@ -72,20 +77,52 @@ async def _code(store: Store, tenant: UUID) -> str:
 
 
 async def provide_record(store: Store, tenant: UUID, payload: JsonObject) -> None:
-    """Outbox handler: hand the papers and containers of a closed record to the hub (ITI-65)."""
+    """Outbox handler: queue the papers and containers of a closed record for the hub (ITI-65), and send what is due.
+
+    Raises: ``NeighbourFailed`` (exchange.hub-away) while the hub does not have it, so that the job comes back.
+    """
     repo = system_repo(store, tenant)
     submission = await submission_of(repo, payload["encounter"], str(payload.get("container") or ""))
-    async with await hub_client(store, tenant) as hub:
-        answer = await hub.provide(dumps(provide_bundle(submission)))
-    receipt = dumps(answer["receipt"])
-    sha256 = await store.blobs.put(receipt)
+    body = await store.blobs.put(dumps(provide_bundle(submission)))
+    message = Message(
+        submission.message_id,
+        str(payload.get("lane") or "archive"),
+        f"Patient/{submission.patient['id']}",
+        int(submission.sent.timestamp()),
+        body,
+    )
     async with repo.transaction() as tx:
-        await tx.audit(
-            "provided",
-            entity=f"Encounter/{payload['encounter']}",
-            patient=str(submission.patient["id"]),
-            detail={"documents": len(submission.documents), "receipt": sha256},
-        )
+        if await enqueue(tx, message, await _code(store, tenant), HUB):
+            await tx.audit(
+                "queued",
+                entity=f"Encounter/{payload['encounter']}",
+                patient=str(submission.patient["id"]),
+                detail={"documents": len(submission.documents), "message": submission.message_id},
+            )
+    await send_due(store, tenant)
+    if await state_of(repo, submission.message_id) == "waiting":
+        raise NeighbourFailed("exchange.hub-away", "Không nối được trục liên thông; sẽ thử lại.")
+
+
+async def send_due(store: Store, tenant: UUID) -> int:
+    """Send the envelopes that are due; gives how many the hub received."""
+    repo = system_repo(store, tenant)
+
+    async with await hub_client(store, tenant) as hub:
+
+        async def send(envelope: Envelope) -> Reply:
+            return await hub.send_envelope(envelope, await store.blobs.get(envelope.body_sha256))
+
+        return await drain(repo, send)
+
+
+async def reconcile(store: Store, tenant: UUID, day: date) -> Comparison:
+    """Hold one day against the hub by count and hash; what the hub lacks goes out again at the next sending."""
+    async with await hub_client(store, tenant) as hub:
+        answer = await hub.manifest(day)
+    return await compare_day(
+        system_repo(store, tenant), day, {str(k): str(v) for k, v in answer["messages"].items()}
+    )
 
 
 async def submission_of(repo: Repository, encounter_id: str, container_id: str) -> Submission:

@@ -27,7 +27,7 @@ _PUT = (
     "insert into exchange_inbox (tenant, source, message_id, sha256, received_at, receipt) "
     "values (%s, %s, %s, %s, %s, %s)"
 )
-
+_SIGNED = "update exchange_inbox set receipt = %s where tenant = %s and source = %s and message_id = %s"
 
 MAX_BYTES = 200_000_000
 
@@ -41,10 +41,30 @@ class Received:
     duplicate: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A submission that is kept: its number, the answer, what the receipt states, and the receipt once it is signed."""
+
+    message_id: str
+    response: JsonObject
+    statement: JsonObject
+    receipt: JsonObject | None
+    duplicate: bool
+
+
 async def receive(
     repo: Repository, source: TenantInfo, raw: bytes, *, signer: Signer, tsa: TimeStamper | None
 ) -> Received:
-    """Take one ITI-65 message from ``source``.
+    """Take one ITI-65 message from ``source``: kept in one transaction, then its receipt is signed outside of any.
+
+    Raises: as :func:`register_submission`.
+    """
+    kept = await register_submission(repo, source, raw)
+    return await with_receipt(repo, source, kept, signer=signer, tsa=tsa)
+
+
+async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) -> Registered:
+    """Keep one ITI-65 message, in the caller's transaction when there is one.
 
     Raises: ``InvalidInput`` (exchange.bad-submission), ``NotAllowed`` (exchange.foreign-source) when the message
     names another facility than the sender's certificate, ``Conflict`` (exchange.message-reused,
@@ -67,16 +87,18 @@ async def receive(
         if row is not None:
             if row[0] != digest:
                 raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
-            receipt = loads_object(bytes(row[1]))
-            return Received(receipt["response"], receipt["receipt"], True)
+            kept = loads_object(bytes(row[1]))
+            receipt = kept.get("receipt")
+            statement = receipt["statement"] if receipt else kept["statement"]
+            return Registered(submission.message_id, kept["response"], statement, receipt, True)
         link = await link_patient(tx, source.id, submission.patient)
         entries = [
             await _register(tx, source.id, link.patient_id, document, submission)
             for document in submission.documents
         ]
         response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
-        receipt = await _receipt(tx, submission, digest, signer, tsa)
-        stored = dumps({"response": response, "receipt": receipt})
+        statement = _statement(tx, submission, digest)
+        stored = dumps({"response": response, "statement": statement})
         now = repo.clock.now()
         await connection.execute(
             _PUT, (repo.ctx.tenant, source.id, submission.message_id, digest, now, stored)
@@ -87,7 +109,23 @@ async def receive(
             patient=link.patient_id,
             detail={"source": source.code, "documents": len(submission.documents), "link": link.how},
         )
-    return Received(response, receipt, False)
+    return Registered(submission.message_id, response, statement, None, False)
+
+
+async def with_receipt(
+    repo: Repository, source: TenantInfo, kept: Registered, *, signer: Signer, tsa: TimeStamper | None
+) -> Received:
+    """The signed receipt of what is kept: signed at the first delivery (or at the next one, had the process died)."""
+    if kept.receipt is not None:
+        return Received(kept.response, kept.receipt, kept.duplicate)
+    signature = await sign_cades(dumps(kept.statement), signer, tsa)
+    receipt = {"statement": kept.statement, "cms": base64.b64encode(signature).decode()}
+    async with repo.transaction() as tx:
+        where = (repo.ctx.tenant, source.id, kept.message_id)
+        await connection_of(tx).execute(
+            _SIGNED, (dumps({"response": kept.response, "receipt": receipt}), *where)
+        )
+    return Received(kept.response, receipt, kept.duplicate)
 
 
 def facility_urn(code: str) -> str:
@@ -169,15 +207,11 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
     return out
 
 
-async def _receipt(
-    tx: Repository, submission: Submission, digest: str, signer: Signer, tsa: TimeStamper | None
-) -> JsonObject:
-    statement: JsonObject = {
+def _statement(tx: Repository, submission: Submission, digest: str) -> JsonObject:
+    return {
         "messageId": submission.message_id,
         "source": submission.source_id,
         "sha256": digest,
         "documents": [{"id": d.master_id, "sha256": d.sha256} for d in submission.documents],
         "receivedAt": fhir_instant(tx.clock.now()),
     }
-    signature = await sign_cades(dumps(statement), signer, tsa)
-    return {"statement": statement, "cms": base64.b64encode(signature).decode()}

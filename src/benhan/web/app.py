@@ -29,6 +29,7 @@ from benhan.web import (
     closing,
     desk,
     errors,
+    exchange_queue,
     form_admin,
     history,
     orders,
@@ -98,7 +99,7 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, orders, sheets, vitals, closing, binder,
-        form_admin, history, oversight, steward, claims, claim_rules,
+        form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -114,6 +114,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         items = [RailItem("/so-y-te", "chart", N_("Toàn tỉnh"), None)] if visit.may("oversight.read") else []
         if visit.may("patient.merge"):
             items.append(RailItem("/dinh-danh", "folder", N_("Người có thể trùng"), None))
+        if visit.may("exchange.watch"):
+            items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
         return {"rail": items, "to_sign": None}
     patients, to_sign, owed = await counts(visit)
     items = []
@@ -127,6 +129,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
     if visit.may("claim.read"):
         items.append(RailItem("/bhyt", "chart", N_("Giám định BHYT"), None))
+    if visit.may("exchange.watch"):
+        items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
     return {"rail": items, "to_sign": to_sign or None}
 
 
