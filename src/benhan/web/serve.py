@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def export(settings: Settings) -> None:
     for name in type(settings).model_fields:
         value: Any = getattr(settings, name)
         if value is not None:
-            os.environ[f"BENHAN_{name.upper()}"] = str(value)
+            text = json.dumps(value) if isinstance(value, tuple) else str(value)
+            os.environ[f"BENHAN_{name.upper()}"] = text
 
 
 def run(settings: Settings, target: str = TARGET) -> None:
