@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from benhan.access import MachineClient, read_statement, token_ctx
 from benhan.api.auth import client_thumbprint
@@ -242,7 +242,14 @@ class _Door:
                 }
                 yield dumps(line) + b"\n"
 
-        return StreamingResponse(told(), media_type="application/x-ndjson")
+        return _Told(told(), media_type="application/x-ndjson")
+
+
+class _Told(StreamingResponse):
+    """Answers while the body of the request is still being read: nobody else may take messages from it meanwhile."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
 
 
 async def _json(request: Request) -> JsonObject:

@@ -26,6 +26,8 @@ PERSON_FIELDS = (
     "name", "birth_date", "sex", "cccd", "cmnd", "passport", "bhyt", "bhxh", "phone", "address", "ethnicity",
     "occupation", "commune_code", "workplace", "contact_name", "contact_phone",
 )  # fmt: skip
+#: characters; the longest QR of a card (BHYT with its address in hexadecimal) stays far below
+MOST_SCANNED = 2000
 CARD_FIELDS = ("number", "registered_at", "valid_from", "valid_to", "five_years_from")
 KINDS = (
     ("03", N_("Điều trị nội trú")),
@@ -59,6 +61,9 @@ async def _desk(visit: Visit, **context: Any) -> Response:
 async def scan(visit: Visit) -> Response:
     """Read the scanned text; find the person, else offer the form filled in from the card."""
     text = visit.text("quet")
+    if len(text) > MOST_SCANNED:
+        said = "Nội dung quét dài hơn mọi mã QR của thẻ."
+        return await _desk(visit, status=422, issues=[Issue("web.scan-too-long", said, "quet")])
     try:
         if "|" not in text:
             return await _typed_search(visit, text)

@@ -263,33 +263,42 @@ def read_portal_list(text: str) -> dict[str, Decimal]:
     Raises: ``InvalidInput`` bhyt.portal-list with a fault for every bad line.
     """
     sample = text.lstrip("\ufeff")
-    dialect = ";" if sample.split("\n", 1)[0].count(";") > sample.split("\n", 1)[0].count(",") else ","
-    reader = csv.DictReader(io.StringIO(sample), delimiter=dialect)
-    names = {(n or "").strip().upper(): n for n in reader.fieldnames or ()}
-    if not {"MA_LK", "T_BHTT"} <= names.keys():
-        raise InvalidInput(
-            "bhyt.portal-list", "Danh sách phải có cột MA_LK và T_BHTT.", expression="danh_sach"
-        )
+    heading = sample.split("\n", 1)[0]
+    reader = csv.DictReader(
+        io.StringIO(sample), delimiter=";" if heading.count(";") > heading.count(",") else ","
+    )
+    try:
+        names = {(n or "").strip().upper(): n for n in reader.fieldnames or ()}
+        rows = list(enumerate(reader, 2)) if {"MA_LK", "T_BHTT"} <= names.keys() else None
+    except csv.Error:
+        rows = None
+    if rows is None:
+        raise _bad_list("Danh sách phải có cột MA_LK và T_BHTT.", [])
     found: dict[str, Decimal] = {}
-    faults: list[Issue] = []
-    for line, row in enumerate(reader, 2):
-        ma_lk = (row[names["MA_LK"]] or "").strip()
-        try:
-            amount = Decimal((row[names["T_BHTT"]] or "").strip())
-        except InvalidOperation:
-            faults.append(
-                Issue("bhyt.portal-list", f"Dòng {line}: T_BHTT không phải số.", expression="danh_sach")
-            )
-            continue
-        if not ma_lk or ma_lk in found:
-            faults.append(
-                Issue("bhyt.portal-list", f"Dòng {line}: MA_LK trống hoặc lặp.", expression="danh_sach")
-            )
-            continue
-        found[ma_lk] = amount
+    faults: list[str] = []
+    for line, row in rows:
+        ma_lk, amount = (row[names["MA_LK"]] or "").strip(), _amount(row[names["T_BHTT"]])
+        if amount is None:
+            faults.append(f"Dòng {line}: T_BHTT không phải số.")
+        elif not ma_lk or ma_lk in found:
+            faults.append(f"Dòng {line}: MA_LK trống hoặc lặp.")
+        else:
+            found[ma_lk] = amount
     if faults:
-        raise InvalidInput("bhyt.portal-list", "Danh sách có dòng sai.", issues=faults)
+        raise _bad_list("Danh sách có dòng sai.", faults)
     return found
+
+
+def _amount(text: str | None) -> Decimal | None:
+    try:
+        return Decimal((text or "").strip())
+    except InvalidOperation:
+        return None
+
+
+def _bad_list(text: str, faults: Sequence[str]) -> InvalidInput:
+    issues = [Issue("bhyt.portal-list", f, expression="danh_sach") for f in faults]
+    return InvalidInput("bhyt.portal-list", text, expression="danh_sach", issues=issues)
 
 
 async def reconcile(repo: Repository, month: str, theirs: Mapping[str, Decimal]) -> Reconciliation:
