@@ -68,6 +68,7 @@ SCOPES = [
     ("system/Observation.rs", {"Observation": "rs"}),
     ("system/Patient.c system/Patient.u", {"Patient": "cu"}),
     ("system/Encounter.d", {"Encounter": "d"}),
+    ("system/Observation.rsx system/Patient.x", {"Observation": "rsx", "Patient": "x"}),
     ("system/AuditEvent.rs", {}),
     ("system/MessageHeader.cruds", {}),
     ("system/NoSuchType.cruds", {}),
@@ -123,6 +124,9 @@ def test_scopes_that_cannot_be_enforced_are_not_granted(scope: str) -> None:
         ("system/*.rs", "system/*.rs system/Patient.cruds", "system/*.rs"),
         ("system/*.cruds", "system/*.rs system/Patient.cruds", "system/*.rs system/Patient.cruds"),
         ("system/Patient.rs openid", "system/Patient.rs", "system/Patient.rs"),
+        ("system/*.rs", "system/*.rsx", "system/*.rsx"),  # Bulk Data clients ask for rs
+        ("system/Patient.r", "system/*.rsx", "system/Patient.r"),
+        ("system/*.rsx", "system/*.cruds", "system/*.rs"),
     ],
 )
 def test_narrowing(wanted: str, allowed: str, granted: str) -> None:

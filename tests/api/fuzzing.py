@@ -124,7 +124,7 @@ class Fuzzer:
             f"/{kind}", f"/{kind}", f"/{kind}/{self._id()}", f"/{kind}/{self._id()}", f"/{kind}/_history", "/_history",
             f"/{kind}/{self._id()}/_history", f"/{kind}/{self._id()}/_history/{r.choice(VERSIONS)}",
             f"/{kind}/_search", "", "/", f"/{operation}", f"/{kind}/{operation}", f"/{kind}/{self._id()}/{operation}",
-            "/metadata",
+            "/metadata", f"/Patient/{self._id()}/{kind}", f"/Patient/{self._id()}/{kind}/_search", f"/Group/g/{operation}",
             f"/{kind}/{self._id()}/x/y/z",
         ]  # fmt: skip
         return r.choice(shapes)
@@ -230,14 +230,23 @@ class Fuzzer:
         for _ in range(r.randrange(4)):
             kind = r.choice(TYPES)
             method = r.choice(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"))
-            url = r.choice((kind, f"{kind}/{self._id()}", f"{kind}?{self._query(kind)}", f"{kind}?_id=p1"))
+            url = r.choice(
+                (
+                    kind,
+                    f"{kind}/{self._id()}",
+                    f"{kind}?{self._query(kind)}",
+                    f"{kind}?_id=p1",
+                    f"{kind}/_history?{self._query(kind)}",
+                )
+            )
             entry: dict[str, Any] = {"request": {"method": method, "url": url}}
             if r.random() < 0.8:
                 entry["resource"] = self._resource(kind) if method != "PATCH" else self._patch_resource()
             if r.random() < 0.3:
                 entry["fullUrl"] = r.choice(("urn:uuid:1", "urn:uuid:2", "Patient/p1"))
             if r.random() < 0.2:
-                entry["request"][r.choice(("ifMatch", "ifNoneExist", "ifNoneMatch"))] = r.choice(WORDS)
+                name = r.choice(("ifMatch", "ifNoneExist", "ifNoneMatch", "ifModifiedSince"))
+                entry["request"][name] = r.choice(("*", 'W/"1"', *WORDS))
             entries.append(entry)
         out = {"resourceType": "Bundle", "type": r.choice(("transaction", "batch")), "entry": entries}
         if r.random() < 0.3:

@@ -67,6 +67,136 @@ async def test_import_then_export(
             assert (await client.get(f"{base}/$export?{bad}")).status_code == 400, bad
 
 
+async def lines_of(client: Client, made: dict) -> dict[str, list[str]]:
+    """Ids by type in the files of a manifest."""
+    out: dict[str, list[str]] = {}
+    for file in made["output"]:
+        text = (await client.get(file["url"])).text
+        out.setdefault(file["type"], []).extend(sorted(json.loads(line)["id"] for line in text.splitlines()))
+    return out
+
+
+async def three_people(repo: Repository) -> None:
+    """Three patients, two observations each, and a group with two of them and much else."""
+    for name in ("a", "b", "c"):
+        await repo.update({"resourceType": "Patient", "id": name, "name": [{"text": name}]})
+        for status in ("final", "preliminary"):
+            subject = {"reference": f"Patient/{name}"}
+            observation = {"resourceType": "Observation", "code": {"text": "x"}, "subject": subject}
+            await repo.update({**observation, "id": f"{name}-{status}", "status": status})
+    member = [
+        {"entity": {"reference": "Patient/a"}},
+        {"entity": {"reference": "Patient/b"}, "inactive": True},
+        {"entity": {"reference": "Patient/b"}, "period": {"end": "2020-01-01"}},
+        {"entity": {"reference": "Patient/c"}, "period": {"end": "2999-01-01"}},
+        {"entity": {"reference": "Practitioner/x"}},
+    ]
+    await repo.update(
+        {"resourceType": "Group", "id": "g", "type": "person", "actual": True, "member": member}
+    )
+    await repo.update({"resourceType": "Organization", "id": "o", "name": "x"})
+
+
+async def test_export_of_a_group(store: Store, tenant: UUID, facility: str) -> None:
+    """Only who is in it now; who cannot be exported stands in the error file; by POST also fewer of them."""
+    await three_people(admin_repo(store, tenant))
+    base = f"/fhir/{facility}"
+    async with open_client(store, tenant) as client:
+        asked = await client.get(f"{base}/Group/g/$export?_type=Patient,Observation,Organization")
+        made = await manifest(client, store, asked.headers["content-location"])
+        assert made["request"].endswith("/Group/g/$export")
+        assert await lines_of(client, made) == {
+            "Patient": ["a", "c"],
+            "Observation": ["a-final", "a-preliminary", "c-final", "c-preliminary"],
+        }
+        [error] = made["error"]
+        outcome = json.loads((await client.get(error["url"])).text)
+        assert outcome["issue"][0]["expression"] == ["Group.member[4].entity"]
+        body = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "_type", "valueString": "Patient"},
+                {"name": "patient", "valueReference": {"reference": "Patient/c"}},
+                {"name": "patient", "valueReference": {"reference": "Patient/b"}},
+            ],
+        }
+        for address, wanted in ((f"{base}/Group/g/$export", ["c"]), (f"{base}/Patient/$export", ["b", "c"])):
+            asked = await client.post(address, json=body)
+            made = await manifest(client, store, asked.headers["content-location"])
+            assert await lines_of(client, made) == {"Patient": wanted}
+        assert (
+            await client.post(f"{base}/$export", json=body)
+        ).status_code == 400  # patient is not for the system
+        assert (await client.get(f"{base}/Group/khong-co/$export")).status_code == 404
+        body["parameter"] = [{"name": "_type", "valueInteger": "x"}]
+        assert (await client.post(f"{base}/$export", json=body)).status_code == 400
+
+
+async def test_export_filtered_by_searches(store: Store, tenant: UUID, facility: str) -> None:
+    """_typeFilter: one of a type's searches must find a resource; types without filter come whole."""
+    await three_people(admin_repo(store, tenant))
+    base = f"/fhir/{facility}"
+    async with open_client(store, tenant) as client:
+        filters = "Observation?status=final&subject=Patient/a,Observation?status=preliminary&subject=Patient/b,Patient/c"
+        asked = await client.get(
+            f"{base}/Patient/$export", params={"_type": "Patient,Observation", "_typeFilter": filters}
+        )
+        made = await manifest(client, store, asked.headers["content-location"])
+        assert await lines_of(client, made) == {
+            "Patient": ["a", "b", "c"],
+            "Observation": ["a-final", "b-preliminary", "c-preliminary"],
+        }
+        for bad in (
+            "Observation?la=1",
+            "Encounter?status=planned",
+            "Observation",
+            "Observation?_count=1",
+            "x?y=z",
+        ):
+            answer = await client.get(f"{base}/$export", params={"_type": "Observation", "_typeFilter": bad})
+            assert answer.status_code == 400, bad
+
+
+async def test_a_cancelled_export_stops(
+    store: Store, tenant: UUID, facility: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted while it runs: it ends at the next page, keeps nothing, and its address is gone."""
+    await three_people(admin_repo(store, tenant))
+    page, pages = bulk.export_page, 0
+    async with open_client(store, tenant) as client:
+        where = (await client.get(f"/fhir/{facility}/$export")).headers["content-location"]
+
+        async def cancelled(*given: object) -> object:
+            nonlocal pages
+            pages += 1
+            if pages == 1:
+                assert (await client.delete(where)).status_code == 202
+            return await page(*given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(bulk, "export_page", cancelled)
+        await run_once(store)
+        assert pages == 1
+        assert (await client.get(where)).status_code == 404
+        assert (await client.delete(where)).status_code == 404
+    async with admin_repo(store, tenant).transaction() as tx:
+        assert await tx.all("select from bulk_file where tenant = %s", (tenant,)) == []
+
+
+async def test_a_machine_with_the_letter_exports(store: Store, tenant: UUID, facility: str) -> None:
+    """``rsx`` exports, ``rs`` does not, and a Group is read by the rights of the caller."""
+    await three_people(admin_repo(store, tenant))
+    for scopes, path, status in (
+        ("system/*.rsx", "$export", 202),
+        ("system/*.rs", "$export", 403),
+        ("system/Patient.rsx", "$export?_type=Patient", 202),
+        ("system/Patient.rsx", "$export?_type=Observation", 403),
+        ("system/Patient.rsx", "Group/g/$export?_type=Patient", 403),
+        ("system/Patient.x", "Patient/$export?_type=Patient&_typeFilter=Patient?name=a", 403),
+    ):
+        async with client_of(store, tenant, AccessPolicy.of_scopes(scopes)) as client:
+            assert (await client.get(f"/fhir/{facility}/{path}")).status_code == status, (scopes, path)
+
+
 async def test_rights_of_the_caller_hold(store: Store, tenant: UUID, facility: str) -> None:
     """Without x no export, without c and u no import; another's job is not there; a doctor's import is refused."""
     reader = client_of(store, tenant, AccessPolicy.of_scopes("system/*.rs"))

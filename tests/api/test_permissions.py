@@ -27,7 +27,7 @@ NO_JOB = "00000000-0000-7000-8000-000000000000"
 #: Roles that may write no type at all.
 NO_WRITE = frozenset({"hoc_vien", "quan_ly_chat_luong", "giam_dinh_bhxh", "so_y_te", "nguoi_benh"})
 #: route, method → (address, letter needed, "open", "in" (whoever has signed in), "any" (whoever may read
-#: anything) or "composition", "export", "import", "machine" (no person), status when allowed)
+#: anything) or "composition", "export", "import", "group", "machine" (no person), status when allowed)
 ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/metadata", "GET"): ("metadata", "open", 200),
     ("/{facility}/.well-known/smart-configuration", "GET"): (".well-known/smart-configuration", "open", 200),
@@ -35,6 +35,10 @@ ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/", "POST"): ("/", "c", 200),
     ("/{facility}/$export", "GET"): ("$export", "export", 202),
     ("/{facility}/Patient/$export", "GET"): ("Patient/$export", "export", 202),
+    ("/{facility}/$export", "POST"): ("$export", "export", 202),
+    ("/{facility}/Patient/$export", "POST"): ("Patient/$export", "export", 202),
+    ("/{facility}/Group/{id}/$export", "GET"): ("Group/g1/$export?_type=Bundle", "group", 202),
+    ("/{facility}/Group/{id}/$export", "POST"): ("Group/g1/$export", "group", 202),
     ("/{facility}/$import", "POST"): ("$import", "import", 202),
     ("/{facility}/$bulk/{job}", "GET"): (f"$bulk/{NO_JOB}", "in", 404),
     ("/{facility}/$bulk/{job}", "DELETE"): (f"$bulk/{NO_JOB}", "in", 404),
@@ -93,6 +97,8 @@ ROUTES: dict[tuple[str, str], tuple[str, str, int]] = {
     ("/{facility}/{type}", "POST"): ("Patient", "c", 201),
     ("/{facility}/{type}", "PUT"): ("Patient?identifier=urn:x|1", "u", 200),
     ("/{facility}/{type}/_search", "POST"): ("Patient/_search", "s", 200),
+    ("/{facility}/Patient/{id}/{type}", "GET"): ("Patient/p1/Patient", "s", 200),
+    ("/{facility}/Patient/{id}/{type}/_search", "POST"): ("Patient/p1/Patient/_search", "s", 200),
     ("/{facility}/{type}/{id}", "GET"): ("Patient/p1", "r", 200),
     ("/{facility}/{type}/{id}", "PUT"): ("Patient/p1", "u", 200),
     ("/{facility}/{type}/{id}", "DELETE"): ("Patient/p1", "d", 204),
@@ -178,6 +184,9 @@ async def prepare(store: Store, tenant: UUID) -> None:
     """One person and one paper to be read."""
     await admin_repo(store, tenant).update(PATIENT)
     await admin_repo(store, tenant).update(COMPOSITION)
+    await admin_repo(store, tenant).update(
+        {"resourceType": "Group", "id": "g1", "type": "person", "actual": True}
+    )
 
 
 @pytest.mark.parametrize("role", sorted(PATIENT_RIGHTS))
@@ -194,6 +203,8 @@ async def test_role_at_own_and_other_facility(
         allowed = letter in ("open", "in", "any") or letter in PATIENT_RIGHTS[role]
         if letter == "export":
             allowed = role == "phong_khth"
+        if letter == "group":
+            allowed = role == "phong_khth"
         if letter == "import":
             allowed = role not in NO_WRITE
         if letter == "composition":
@@ -201,7 +212,8 @@ async def test_role_at_own_and_other_facility(
         if key == ("/{facility}/{type}", "PUT") and "s" not in PATIENT_RIGHTS[role]:
             allowed = False
         got = await ask(client, own, key)
-        assert got == (done if allowed else 403), (role, key, got)
+        refused = 404 if (role, letter) == ("nguoi_benh", "group") else 403  # another's looks absent
+        assert got == (done if allowed else refused), (role, key, got)
         assert await ask(client, other, key) == (200 if letter == "open" else 404), (role, key)
 
 

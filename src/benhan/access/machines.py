@@ -153,7 +153,7 @@ async def register_client(
     elif not thumbprints or not all(_THUMBPRINT.fullmatch(t) for t in thumbprints):
         problem = "Vân tay chứng thư phải là SHA-256 dạng base64url."
     elif not scopes.split() or not all(parse(s) for s in scopes.split()):
-        problem = "Phạm vi quyền phải có dạng system/Loại.cruds."
+        problem = "Phạm vi quyền phải có dạng system/Loại.cruds (thêm x nếu được xuất hàng loạt)."
     elif repo.store.settings.role == "hub" and facility is None:
         problem = "Tại trục liên thông, máy kết nối phải thuộc một cơ sở."
     elif not _usable_keys(keys):

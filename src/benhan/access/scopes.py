@@ -2,6 +2,9 @@
 
 Scopes with a query (``?category=…``), of users or patients, and of version 1 (``.read``) are not granted:
 a scope that cannot be enforced is not promised.
+
+One letter is ours: ``x``, bulk export. Bulk Data clients ask for ``rs``; a client gets ``x`` with it when it was registered
+with it, so that whoever may read one by one may not for that reason take everything away.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from benhan.access.roles import actions_of, groups
 from benhan.fhir import RESOURCE_TYPES
 from benhan.store import Action
 
-_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
+_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?x?)")
 
 
 def parse(scope: str) -> tuple[str, str] | None:
@@ -40,6 +43,8 @@ def narrow(requested: str, allowed: str) -> str:
 
 def _cut(wanted: tuple[str, str], limits: list[tuple[str, str]]) -> list[str]:
     kind, letters = wanted
+    if {"r", "s"} <= set(letters) and "x" not in letters:
+        letters += "x"
     covered = {x for limit, have in limits if limit in ("*", kind) for x in have}
     whole = "".join(x for x in letters if x in covered)
     out = [f"system/{kind}.{whole}"] if whole else []

@@ -69,19 +69,22 @@ def stored_response(request: Request, stored: Stored) -> Response:
 
 
 def _known(request: Request, stored: Stored) -> bool:
+    headers = request.headers
+    return same_copy(stored.etag, stored.at, headers.get("if-none-match"), headers.get("if-modified-since"))
+
+
+def same_copy(etag: str, at: datetime, tags: str | None, since: str | None) -> bool:
     """``If-None-Match``, else ``If-Modified-Since`` (RFC 9110 13.1.3): the caller's copy is this version."""
-    tags = request.headers.get("if-none-match")
     if tags is not None:
         listed = [t.strip() for t in tags.split(",")]
-        return stored.etag in listed or "*" in listed
-    since = request.headers.get("if-modified-since")
+        return etag in listed or "*" in listed
     if since is None:
         return False
     try:
-        at = parsedate_to_datetime(since)
+        known = parsedate_to_datetime(since)
     except (ValueError, TypeError, OverflowError):
         return False  # RFC 9110: what is no date is ignored
-    return stored.at.replace(microsecond=0) <= (at if at.tzinfo else at.replace(tzinfo=UTC))
+    return at.replace(microsecond=0) <= (known if known.tzinfo else known.replace(tzinfo=UTC))
 
 
 def written_response(
@@ -130,6 +133,16 @@ def bundle_response(
     links: Sequence[tuple[str, str]],
     total: int | None = None,
 ) -> Response:
+    """A Bundle as an answer."""
+    return resource_response(request, bundle_of(kind, entries, links, total))
+
+
+def bundle_of(
+    kind: str,
+    entries: Sequence[JsonObject],
+    links: Sequence[tuple[str, str]],
+    total: int | None = None,
+) -> JsonObject:
     """A Bundle; decimals keep their digits through the JSON door."""
     bundle: JsonObject = {"resourceType": "Bundle", "type": kind}
     if total is not None:
@@ -137,7 +150,7 @@ def bundle_response(
     bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
     if entries:  # FHIR knows no empty array
         bundle["entry"] = list(entries)
-    return resource_response(request, bundle)
+    return bundle
 
 
 def link(base: str, path: str, params: Sequence[tuple[str, str]]) -> str:

@@ -75,7 +75,7 @@ def answer_format(request: Request) -> Format:
 
     Raises: ``NotAcceptable`` (api.not-acceptable) when the caller wants something else than FHIR JSON or XML.
     """
-    given = [v for k, v in request.query_params.multi_items() if k == "_format"]
+    given = [v for k, v in _door_given(request) if k == "_format"]
     if given:
         found = {_FORMATS.get(v.partition(";")[0].strip().lower().replace(" ", "+")) for v in given}
         only = found.pop() if len(found) == 1 else None
@@ -100,7 +100,7 @@ def wanted(request: Request) -> Wanted:
 
     Raises: ``NotAcceptable`` (api.not-acceptable), ``InvalidInput`` (api.bad-summary).
     """
-    params = request.query_params
+    params = dict(_door_given(request))
     summary = params.get("_summary", "false")
     if summary not in _SUMMARIES | {"count"}:
         raise InvalidInput("api.bad-summary", "Không hiểu giá trị của _summary.", expression="_summary")
@@ -144,6 +144,18 @@ def if_match(request: Request) -> int | None:
     return int(match[1])
 
 
+def only_new(request: Request) -> bool:
+    """``If-None-Match: *``: write only what is not there yet. Raises: ``InvalidInput`` (api.bad-etag)."""
+    given = request.headers.get("if-none-match")
+    if given is None:
+        return False
+    if given.strip() != "*":
+        raise InvalidInput(
+            "api.bad-etag", "If-None-Match của lệnh ghi chỉ nhận dấu *.", expression="If-None-Match"
+        )
+    return True
+
+
 def pairs(text: str | bytes) -> list[tuple[str, str]]:
     """Search parameters of a query string or form body, those of the door left out.
 
@@ -162,10 +174,14 @@ def pairs(text: str | bytes) -> list[tuple[str, str]]:
 def door_pairs(request: Request) -> list[tuple[str, str]]:
     """Parameters of the address that say how to answer: they belong into links."""
     return [
-        (k, v)
-        for k, v in request.query_params.multi_items()
-        if k in _DOOR_PARAMS or (k == "_summary" and v in _SUMMARIES)
+        (k, v) for k, v in _door_given(request) if k in _DOOR_PARAMS or (k == "_summary" and v in _SUMMARIES)
     ]
+
+
+def _door_given(request: Request) -> list[tuple[str, str]]:
+    """All parameters of the address, and those of a form that say how to answer."""
+    in_form: list[tuple[str, str]] = request.scope.get("state", {}).get("door_params", [])
+    return [*request.query_params.multi_items(), *in_form]
 
 
 def query_pairs(request: Request) -> list[tuple[str, str]]:
@@ -174,9 +190,17 @@ def query_pairs(request: Request) -> list[tuple[str, str]]:
 
 
 async def form_pairs(request: Request) -> list[tuple[str, str]]:
-    """Search parameters of a ``_search`` body and its address. Raises: ``UnsupportedBody``."""
+    """Search parameters of a ``_search`` body and its address; those for the door are remembered for the answer.
+
+    Raises: ``UnsupportedBody``, ``InvalidInput`` (api.bad-query).
+    """
     _media_type(request, frozenset({FORM_TYPE}))
-    return query_pairs(request) + pairs(await request.body())
+    body = await request.body()
+    found = pairs(body)
+    for_door = _DOOR_PARAMS | {"_summary"}
+    given = [(k, v) for k, v in parse_qsl(body.decode("ascii"), keep_blank_values=True) if k in for_door]
+    request.scope.setdefault("state", {})["door_params"] = given
+    return query_pairs(request) + found
 
 
 async def resource_body(request: Request) -> JsonObject:

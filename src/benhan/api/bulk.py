@@ -1,4 +1,4 @@
-"""Bulk Data Access 2.0 (``$export`` of the system and of patients) and our own ``$import`` of NDJSON.
+"""Bulk Data Access 2.0 (``$export`` of the system, of patients and of a Group) and our own ``$import`` of NDJSON.
 
 Kick-off answers 202 with ``Content-Location``; there the caller asks until the job is done, gets the manifest and the
 files, and deletes it. A job is seen by its owner only.
@@ -19,12 +19,27 @@ from benhan.api.operations import Door, Line
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import InvalidInput, NotFound, RuleViolation
 from benhan.base.json_door import JsonObject, dumps
-from benhan.jobs import BulkJob, bulk_file, bulk_job, delete_bulk_job, start_export, start_import
+from benhan.fhir import date_range, operation_outcome, split_reference, validate
+from benhan.jobs import (
+    BulkAsked,
+    BulkJob,
+    bulk_file,
+    bulk_job,
+    delete_bulk_job,
+    start_export,
+    start_import,
+)
+from benhan.store import Repository
 
 NDJSON = "application/fhir+ndjson"
 _NDJSON_TYPES = frozenset({NDJSON, "application/ndjson", "ndjson"})
-_KNOWN = frozenset({"_outputFormat", "_type", "_since"})
+_KNOWN = frozenset({"_outputFormat", "_type", "_since", "_typeFilter", "patient"})
+_NEXT_FILTER = re.compile(r",(?=[A-Z][A-Za-z]+\?)")
 _RETRY_S = "2"
+#: Parameters that shape a page; a filter says only what fits.
+_NOT_IN_FILTERS = frozenset(
+    {"_count", "_sort", "_cursor", "_include", "_revinclude", "_total", "_summary", "_elements", "_id"}
+)
 
 
 def bulk_lines(door: Door) -> list[Line]:
@@ -32,7 +47,11 @@ def bulk_lines(door: Door) -> list[Line]:
     desk = Bulk(door)
     return [
         ("/{facility}/$export", "GET", desk.export),
+        ("/{facility}/$export", "POST", desk.export),
         ("/{facility}/Patient/$export", "GET", desk.export),
+        ("/{facility}/Patient/$export", "POST", desk.export),
+        ("/{facility}/Group/{id}/$export", "GET", desk.export),
+        ("/{facility}/Group/{id}/$export", "POST", desk.export),
         ("/{facility}/$import", "POST", desk.take),
         ("/{facility}/$bulk/{job}", "GET", desk.status),
         ("/{facility}/$bulk/{job}", "DELETE", desk.delete),
@@ -47,24 +66,46 @@ class Bulk:
     door: Door
 
     async def export(self, request: Request) -> Response:
-        """Kick-off: ``_type``, ``_since``, ``_outputFormat``. Raises: ``InvalidInput`` (api.bad-query)."""
+        """Kick-off: ``_type``, ``_since``, ``_outputFormat``, ``_typeFilter``, and (POST, below patients) ``patient``.
+
+        Raises: ``InvalidInput`` (api.bad-query), what reading the Group raises.
+        """
         repo = await self.door.repo(request)
-        params = dict(asking.query_pairs(request))
-        if strange := sorted(set(params) - _KNOWN):
+        asking.wanted(request)
+        given = asking.query_pairs(request) if request.method == "GET" else await _sent(request)
+        params = dict(given)
+        below = (
+            "Group" if "id" in request.path_params else "Patient" if "/Patient/" in request.url.path else ""
+        )
+        known = _KNOWN if below and request.method == "POST" else _KNOWN - {"patient"}
+        if strange := sorted(set(params) - known):
             lenient = "handling=lenient" in request.headers.get("prefer", "")
             if not lenient:
                 name = strange[0] if re.fullmatch(r"_?[A-Za-z]{1,40}", strange[0]) else "?"
                 raise InvalidInput("api.bad-query", "Có tham số không hiểu.", expression=name)
         if params.get("_outputFormat", NDJSON).replace(" ", "+") not in _NDJSON_TYPES:
             raise InvalidInput("api.bad-query", "Chỉ xuất dạng NDJSON.", expression="_outputFormat")
-        types = tuple(t.strip() for t in params.get("_type", "").split(",") if t.strip())
+        types = tuple(t.strip() for k, v in given if k == "_type" for t in v.split(",") if t.strip())
         if set(types) - asking.SERVED:
             raise InvalidInput("api.bad-query", "Tham số _type có loại không biết.", expression="_type")
         since = asking.instants(params, "_since")
-        of_patients = request.url.path.endswith("/Patient/$export")
-        address = f"{self.door.base(request)}/{'Patient/' if of_patients else ''}$export"
-        job = await start_export(repo, types, since[0] if since else None, of_patients, address)
-        return self._accepted(request, job)
+        address = "/".join(p for p in (below, request.path_params.get("id", ""), "$export") if p)
+        members, untold = (
+            await _members(repo, str(request.path_params["id"])) if below == "Group" else (None, ())
+        )
+        if any(k == "patient" for k, _ in given) and "patient" in known:
+            named = {v.rpartition("/")[2] for k, v in given if k == "patient"}
+            members = tuple(sorted(named if members is None else named & set(members)))
+        wanted = BulkAsked(
+            f"{self.door.base(request)}/{address}",
+            types,
+            since[0] if since else None,
+            bool(below),
+            members,
+            _filters(given, types),
+            untold,
+        )
+        return self._accepted(request, await start_export(repo, wanted))
 
     async def take(self, request: Request) -> Response:
         """Kick-off of an import: one resource a line; large data come in several requests."""
@@ -108,6 +149,64 @@ class Bulk:
         answer = Response(content, headers=headers)
         answer.headers["Content-Type"] = NDJSON
         return answer
+
+
+async def _sent(request: Request) -> list[tuple[str, str]]:
+    """Parameters of a kick-off by POST. Raises: ``InvalidInput`` (api.bad-parameters, fhir.*)."""
+    body = asking.resource_of(await asking.resource_body(request), "Parameters")
+    validate(body)
+    out: list[tuple[str, str]] = []
+    for part in body.get("parameter", []):
+        for key, value in part.items():
+            if key == "valueReference":
+                out.append((part["name"], str(value.get("reference", ""))))
+            elif key.startswith("value") and isinstance(value, str):
+                out.append((part["name"], value))
+    return out
+
+
+async def _members(repo: Repository, group: str) -> tuple[tuple[str, ...], tuple[JsonObject, ...]]:
+    """Ids of the patients who are in a Group now, and an outcome for each member that is none.
+
+    Raises: what reading the Group raises.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", group):
+        raise NotFound("api.no-such-resource", "Không có tài liệu này.")
+    stored = await repo.read("Group", group)
+    now = repo.clock.now()
+    ids: dict[str, None] = {}
+    untold: list[JsonObject] = []
+    for number, member in enumerate(stored.data.get("member", [])):
+        end = date_range(str(member.get("period", {}).get("end", "")))
+        if member.get("inactive") or (end is not None and end[1] is not None and end[1] <= now):
+            continue
+        target = split_reference(str(member.get("entity", {}).get("reference", "")))
+        if target is not None and target[0] == "Patient":
+            ids[target[1]] = None
+            continue
+        error = InvalidInput(
+            "api.bulk-member",
+            "Thành viên này của nhóm không phải người bệnh nên không xuất được.",
+            expression=f"Group.member[{number}].entity",
+        )
+        untold.append(operation_outcome(error))
+    return tuple(ids), tuple(untold)
+
+
+def _filters(given: list[tuple[str, str]], types: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """``_typeFilter``: searches by type, of types that are exported. Raises: ``InvalidInput`` (api.bad-query)."""
+    out: list[tuple[str, str]] = []
+    for text in (one for k, v in given if k == "_typeFilter" for one in _NEXT_FILTER.split(v)):
+        kind, mark, query = text.partition("?")
+        plain = {name.partition(":")[0] for name, _ in asking.pairs(query)}
+        if not mark or not plain or kind not in types or plain & _NOT_IN_FILTERS:
+            raise InvalidInput(
+                "api.bad-query",
+                "_typeFilter phải có dạng Loại?tham-số=giá-trị, với loại có trong _type.",
+                expression="_typeFilter",
+            )
+        out.append((kind, query))
+    return tuple(out)
 
 
 def _job(request: Request) -> UUID:

@@ -35,6 +35,7 @@ _OF_TYPE = {
         "export": f"{_BULK}/patient-export",
         "match": f"{_OFFICIAL}/Patient-match",
     },
+    "Group": {"export": f"{_BULK}/group-export"},
     "ValueSet": {
         "expand": f"{_OFFICIAL}/ValueSet-expand",
         "validate-code": f"{_OFFICIAL}/ValueSet-validate-code",

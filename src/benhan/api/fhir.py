@@ -20,6 +20,7 @@ from benhan.api.auth import Authenticate, repository
 from benhan.api.bulk import bulk_lines
 from benhan.api.bundling import answer_bundle
 from benhan.api.capability import statement
+from benhan.api.histories import history_bundle
 from benhan.api.oauth import smart_configuration
 from benhan.api.operations import Endpoint, Line, operation_lines
 from benhan.api.people import people_lines
@@ -29,9 +30,7 @@ from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject, dumps
 from benhan.base.settings import Settings
 from benhan.fhir import fhirpath_patch, json_patch, search_params, validate
-from benhan.store import Action, HistoryAsked, Repository, SearchPage, Store, Stored
-
-_MAX_HISTORY = 200
+from benhan.store import Action, Repository, SearchPage, Store, Stored, refuse_existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,8 @@ class FhirDoor:
             ("/{facility}/{type}/{id}", "DELETE", self.delete),
             ("/{facility}/{type}/{id}/_history", "GET", self.history),
             ("/{facility}/{type}/{id}/_history/{vid}", "GET", self.vread),
+            ("/{facility}/Patient/{id}/{type}", "GET", self.search),
+            ("/{facility}/Patient/{id}/{type}/_search", "POST", self.search_by_form),
         ]
         by_path: dict[str, dict[str, Endpoint]] = {}
         for path, method, endpoint in table:
@@ -142,13 +143,16 @@ class FhirDoor:
             return (found, 200) if found is not None else (await tx.create(resource), 201)
 
     async def update(self, request: Request) -> Response:
-        """update, with ``If-Match`` against lost updates."""
+        """update, with ``If-Match`` against lost updates, and ``If-None-Match: *`` for what must be new."""
         repo = await self.repo(request)
         asking.wanted(request)
         kind, given = asking.served_type(request), asking.resource_id(request)
-        expected = asking.if_match(request)
+        expected, only_new = asking.if_match(request), asking.only_new(request)
         resource = asking.resource_of(await asking.resource_body(request), kind, given)
-        stored = await repo.update(resource, if_match=expected)
+        async with repo.transaction() as tx:
+            if only_new:
+                await refuse_existing(tx, kind, given)
+            stored = await tx.update(resource, if_match=expected)
         status = 201 if stored.action == Action.CREATE else 200
         return answering.written_response(
             request, stored, status, self.base(request), asking.preference(request)
@@ -161,8 +165,9 @@ class FhirDoor:
         kind = asking.served_type(request)
         condition = asking.query_pairs(request)
         _check_condition(kind, condition)
+        expected = asking.if_match(request)
         resource = asking.resource_of(await asking.resource_body(request), kind)
-        stored = await repo.conditional_update(kind, condition, resource)
+        stored = await repo.conditional_update(kind, condition, resource, if_match=expected)
         status = 201 if stored.action == Action.CREATE else 200
         return answering.written_response(
             request, stored, status, self.base(request), asking.preference(request)
@@ -225,24 +230,8 @@ class FhirDoor:
         kind = asking.served_type(request) if "type" in request.path_params else None
         given = asking.resource_id(request) if "id" in request.path_params else None
         params = dict(asking.query_pairs(request))
-        since, during = asking.instants(params, "_since"), asking.instants(params, "_at")
-        asked = HistoryAsked(
-            kind,
-            given,
-            None if since is None else since[0],
-            during,
-            max(1, min(asking.whole_number(params, "_count", 50), _MAX_HISTORY)),
-            params.get("_cursor"),
-        )
-        page = await repo.history_page(asked)
-        base = self.base(request)
-        path = "/".join(p for p in (kind, given, "_history") if p)
-        kept = [(k, v) for k, v in params.items() if k != "_cursor"] + asking.door_pairs(request)
-        links = [("self", answering.link(base, path, kept + _cursor(params)))]
-        if page.next:
-            links.append(("next", answering.link(base, path, [*kept, ("_cursor", page.next)])))
-        entries = [answering.history_entry(request, v, base) for v in page.entries]
-        return answering.bundle_response(request, "history", entries, links)
+        bundle = await history_bundle(request, repo, self.base(request), kind, given, params)
+        return answering.resource_response(request, bundle)
 
     async def search(self, request: Request) -> Response:
         """search by address."""
@@ -258,8 +247,13 @@ class FhirDoor:
         self, request: Request, repo: Repository, params: Sequence[tuple[str, str]]
     ) -> Response:
         asking.wanted(request)
-        kind = asking.served_type(request)
-        page = await repo.search(kind, params)
+        kind = path = asking.served_type(request)
+        narrowed = list(params)
+        if "id" in request.path_params:  # in the compartment of a patient
+            patient = asking.resource_id(request)
+            path = f"Patient/{patient}/{kind}"
+            narrowed.append(("_compartment", f"Patient/{patient}"))
+        page = await repo.search(kind, narrowed)
         if page.ignored and asking.preference(request).strict:
             raise InvalidInput(
                 "api.unknown-parameter",
@@ -270,9 +264,9 @@ class FhirDoor:
         understood = [(k, v) for k, v in params if k not in page.ignored and k != "_cursor"]
         understood += asking.door_pairs(request)
         here = [v for v in params if v[0] == "_cursor"]
-        links = [("self", answering.link(base, kind, understood + here))]
+        links = [("self", answering.link(base, path, understood + here))]
         if page.next:
-            links.append(("next", answering.link(base, kind, [*understood, ("_cursor", page.next)])))
+            links.append(("next", answering.link(base, path, [*understood, ("_cursor", page.next)])))
         entries = [answering.search_entry(request, s, base, "match") for s in page.entries]
         entries += [answering.search_entry(request, s, base, "include") for s in page.included]
         if page.ignored:
@@ -284,7 +278,12 @@ class FhirDoor:
         repo = await self.repo(request)
         asking.wanted(request)
         body = asking.resource_of(await asking.resource_body(request), "Bundle")
-        return answering.resource_response(request, await answer_bundle(repo, body))
+        base = self.base(request)
+
+        async def history(tx: Repository, kind: str | None, given: str | None, query: str) -> JsonObject:
+            return await history_bundle(request, tx, base, kind, given, dict(asking.pairs(query)))
+
+        return answering.resource_response(request, await answer_bundle(repo, body, base, history))
 
 
 async def _change(request: Request) -> Callable[[JsonObject], JsonObject]:
@@ -295,10 +294,6 @@ async def _change(request: Request) -> Callable[[JsonObject], JsonObject]:
     parameters = body if isinstance(body, dict) else {}
     validate(parameters)
     return lambda current: fhirpath_patch(current, parameters)
-
-
-def _cursor(params: dict[str, str]) -> list[tuple[str, str]]:
-    return [("_cursor", params["_cursor"])] if "_cursor" in params else []
 
 
 def _by_method(path: str, ends: dict[str, Endpoint]) -> Endpoint:

@@ -56,21 +56,27 @@ class Operations:
     door: Door
 
     async def validate(self, request: Request) -> Response:
-        """``$validate`` of what is sent (a resource, or Parameters with one): all that is wrong with it, status 200."""
+        """``$validate`` of what is sent (a resource, or Parameters with one), also against a ``profile``: all that is
+        wrong with it, status 200.
+        """
         await self.door.repo(request)
         asking.wanted(request)
         kind = asking.served_type(request)
         body = await asking.resource_body(request)
+        profile = dict(asking.query_pairs(request)).get("profile")
         if body["resourceType"] == "Parameters":
+            profile = _text_parameter(body, "profile") or profile
             body = resource_parameter(body, "resource")
-        return answering.resource_response(request, validation_outcome(asking.resource_of(body, kind)))
+        found = validation_outcome(asking.resource_of(body, kind), profile)
+        return answering.resource_response(request, found)
 
     async def validate_stored(self, request: Request) -> Response:
         """``$validate`` of what is kept."""
         repo = await self.door.repo(request)
         asking.wanted(request)
         stored = await repo.read(asking.served_type(request), asking.resource_id(request))
-        return answering.resource_response(request, validation_outcome(stored.data))
+        profile = dict(asking.query_pairs(request)).get("profile")
+        return answering.resource_response(request, validation_outcome(stored.data, profile))
 
     async def everything(self, request: Request) -> Response:
         """``Patient/$everything``: ``_type``, ``_since``, ``_count``, and ``_cursor`` as next page.
@@ -153,6 +159,16 @@ def resource_parameter(parameters: JsonObject, name: str) -> JsonObject:
         if isinstance(found, dict) and isinstance(found.get("resourceType"), str):
             return found
     raise InvalidInput("api.bad-parameters", f"Thiếu tham số {name}.", expression="Parameters.parameter")
+
+
+def _text_parameter(parameters: JsonObject, name: str) -> str | None:
+    """A parameter of text, under whichever type it was sent."""
+    listed = parameters.get("parameter")
+    for part in listed if isinstance(listed, list) else ():
+        if isinstance(part, dict) and part.get("name") == name:
+            texts = [v for k, v in part.items() if k.startswith("value") and isinstance(v, str)]
+            return texts[0] if texts else None
+    return None
 
 
 def _meta_answer(request: Request, stored: Stored) -> Response:

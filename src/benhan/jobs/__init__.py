@@ -13,13 +13,14 @@ Face::
     await run_worker(store, stop)           until the event is set
     await dead(store, tenant) -> list[DeadJob]
     await replay(store, job_id, tenant=None) -> bool
-    await start_export(repo, types, since, compartment, request) -> UUID; start_import(repo, ndjson) -> UUID
+    await start_export(repo, BulkAsked(request, types, …)) -> UUID; start_import(repo, ndjson) -> UUID
     await bulk_job(repo, id) -> BulkJob; bulk_file(repo, id, number) -> bytes; delete_bulk_job(repo, id)
     await waiting(store, tenant) -> int     outbox rows and jobs not yet delivered
     Subscription, Event and the functions beside them: how far each subscription has come (rows only)
 """
 
 from benhan.jobs.bulk import (
+    BulkAsked,
     BulkFile,
     BulkJob,
     bulk_file,
@@ -50,6 +51,7 @@ from benhan.jobs.subscriptions import (
 )
 
 __all__ = [
+    "BulkAsked",
     "BulkFile",
     "BulkJob",
     "DeadJob",

@@ -24,15 +24,17 @@ from benhan.store import Action, Actor, Ctx, ExportAsked, Repository, Scope, Sto
 
 EXPORT_TOPIC, IMPORT_TOPIC = "bulk.export", "bulk.import"
 FILE_ROWS, FILE_BYTES, BATCH = 20_000, 8_000_000, 100
-_MAX_TOLD = 1000
+_MAX_TOLD, _ASKED_AT_ONCE = 1000, 100
+_NOBODY = "khong-co"
 _HEAD = 16
 _INSERT = (
     "insert into bulk_job (tenant, id, kind, state, asked, started_at, owner) "
     "values (%s, %s, %s, 'running', %s::jsonb, %s, %s)"
 )
 _READ = "select kind, state, asked, place, started_at, ended_at, owner from bulk_job where tenant = %s and id = %s"
+_STATE = "select state from bulk_job where tenant = %s and id = %s for update"
 _PLACE = "update bulk_job set place = %s::jsonb where tenant = %s and id = %s"
-_END = "update bulk_job set state = %s, ended_at = %s where tenant = %s and id = %s"
+_END = "update bulk_job set state = %s, ended_at = %s where tenant = %s and id = %s and (state = 'running' or %s = 'deleted')"
 _FILE = (
     "insert into bulk_file (tenant, job, number, type, rows, sha256) "
     "select %(tenant)s, %(job)s, coalesce(max(number), 0) + 1, %(type)s, %(rows)s, %(sha256)s "
@@ -83,22 +85,50 @@ class BulkJob:
     files: tuple[BulkFile, ...] = ()
 
 
-async def start_export(
-    repo: Repository, types: tuple[str, ...], since: datetime | None, compartment: bool, request: str
-) -> UUID:
-    """Ask for an export of ``types`` (empty: all the caller may export). ``compartment``: only of patients.
-
-    Raises: ``NotAllowed`` (jobs.bulk-refused) when a type asked for, or every type, is refused.
+@dataclass(frozen=True)
+class BulkAsked:
+    """What an export is to hold. ``compartment``: only what belongs to patients, ``members``: to these; ``filters``:
+    searches by type (one of them must find a resource), ``untold``: outcomes for the error file, known at the start.
     """
+
+    request: str
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    compartment: bool = False
+    members: tuple[str, ...] | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+    untold: tuple[JsonObject, ...] = ()
+
+
+async def start_export(repo: Repository, wanted: BulkAsked) -> UUID:
+    """Ask for an export of ``types`` (empty: all the caller may export).
+
+    Raises: ``NotAllowed`` (jobs.bulk-refused) when a type asked for, or every type, is refused; ``InvalidInput``
+    (jobs.bulk-filter) for a filter that search does not understand.
+    """
+    types = wanted.types
     allowed = sorted(t for t in types or RESOURCE_TYPES if _wholly(repo, Action.EXPORT, t))
     if not allowed or (types and len(allowed) < len(set(types))):
         raise NotAllowed("jobs.bulk-refused", "Tài khoản không có quyền làm việc này.")
+    rights = {t: [str(Action.EXPORT)] for t in allowed}
+    for kind, query in wanted.filters:
+        if kind not in rights or not _wholly(repo, Action.SEARCH, kind):
+            raise NotAllowed("jobs.bulk-refused", "Tài khoản không có quyền làm việc này.")
+        rights[kind] = [str(Action.EXPORT), str(Action.SEARCH)]
+        page = await repo.search(kind, f"{query}&_count=1&_id={_NOBODY}")
+        if page.ignored:
+            raise InvalidInput(
+                "jobs.bulk-filter", "Bộ lọc _typeFilter có tham số không hiểu.", expression=kind
+            )
     asked: JsonObject = {
-        "request": request,
+        "request": wanted.request,
         "types": allowed,
-        "since": since.isoformat() if since else None,
-        "compartment": compartment,
-        "rights": {t: [str(Action.EXPORT)] for t in allowed},
+        "since": wanted.since.isoformat() if wanted.since else None,
+        "compartment": wanted.compartment,
+        "members": None if wanted.members is None else list(wanted.members),
+        "filters": [list(one) for one in wanted.filters],
+        "untold": list(wanted.untold),
+        "rights": rights,
     }
     return await _start(repo, "export", EXPORT_TOPIC, asked, b"", 0)
 
@@ -134,11 +164,12 @@ async def bulk_file(repo: Repository, job: UUID, number: int) -> bytes:
 
 async def delete_bulk_job(repo: Repository, job: UUID) -> None:
     """End a job and destroy its files. Raises: ``NotFound`` (jobs.no-such-job)."""
-    found = await bulk_job(repo, job)
+    await bulk_job(repo, job)
     async with repo.transaction() as tx:
-        await tx.open_connection.execute(_END, ("deleted", tx.clock.now(), tx.ctx.tenant, job))
+        await tx.open_connection.execute(_END, ("deleted", tx.clock.now(), tx.ctx.tenant, job, "deleted"))
+        files = [BulkFile(*f) for f in await tx.all(_FILES, (tx.ctx.tenant, job))]
         await tx.open_connection.execute(_DROP, (tx.ctx.tenant, job))
-    for file in found.files:
+    for file in files:
         await repo.store.blobs.destroy(file.sha256)
 
 
@@ -208,30 +239,51 @@ async def run_export(store: Store, tenant: UUID, payload: JsonObject) -> None:
         return
     job, repo = opened
     asked, place = job.asked, dict(job.place)
-    since = datetime.fromisoformat(asked["since"]) if asked["since"] else None
     for kind in asked["types"]:
         if kind < place.get("type", ""):
             continue
         after: str | None = place.get("after", "") if kind == place.get("type") else ""
         while after is not None:
-            rows, after = await _one_file(repo, kind, after, since, bool(asked["compartment"]))
+            rows, after = await _one_file(repo, asked, kind, after)
             place = {"type": kind, "after": after if after is not None else "\uffff"}
-            await _keep(store, tenant, job.id, kind, rows, place)
+            if not await _keep(store, tenant, job.id, kind, rows, place):
+                return  # cancelled meanwhile
+    if asked.get("untold") and not any(f.type == "OperationOutcome" for f in job.files):
+        await _keep(store, tenant, job.id, "OperationOutcome", [dumps(o) for o in asked["untold"]], place)
     await _finish(store, tenant, job.id, "done")
 
 
 async def _one_file(
-    repo: Repository, kind: str, after: str, since: datetime | None, compartment: bool
+    repo: Repository, asked: JsonObject, kind: str, after: str
 ) -> tuple[list[bytes], str | None]:
     """Lines of one file, and the id to go on from; None at the end of the type."""
+    since = datetime.fromisoformat(asked["since"]) if asked["since"] else None
+    members = asked.get("members")
+    limited = None if members is None else tuple(members)
+    queries = [query for name, query in asked.get("filters", ()) if name == kind]
     lines: list[bytes] = []
     size = 0
     cursor: str | None = after
     while cursor is not None and len(lines) < FILE_ROWS and size < FILE_BYTES:
-        found, cursor = await export_page(repo, ExportAsked(kind, cursor, since, compartment))
+        page = ExportAsked(kind, cursor, since, bool(asked["compartment"]), limited)
+        found, cursor = await export_page(repo, page)
+        if queries:
+            fitting = await _fitting(repo, kind, queries, [s.id for s in found])
+            found = [s for s in found if s.id in fitting]
         lines += [_line(s) for s in found]
         size += sum(map(len, lines[-len(found) :])) if found else 0
     return lines, cursor
+
+
+async def _fitting(repo: Repository, kind: str, queries: list[str], ids: list[str]) -> set[str]:
+    """Those of the ids that one of the searches finds."""
+    out: set[str] = set()
+    for first in range(0, len(ids), _ASKED_AT_ONCE):
+        part = ids[first : first + _ASKED_AT_ONCE]
+        for query in queries:
+            page = await repo.search(kind, f"{query}&_count={_ASKED_AT_ONCE}&_id={','.join(part)}")
+            out |= {s.id for s in page.entries}
+    return out
 
 
 def _line(stored: Stored) -> bytes:
@@ -240,17 +292,24 @@ def _line(stored: Stored) -> bytes:
 
 async def _keep(
     store: Store, tenant: UUID, job: UUID, kind: str, lines: list[bytes], place: JsonObject
-) -> None:
+) -> bool:
+    """Keep a file and how far the job is; False when the job was cancelled meanwhile, and nothing is kept."""
     digest = await store.blobs.put(os.urandom(_HEAD) + b"\n".join([*lines, b""])) if lines else ""
     async with store.system_repo(tenant).transaction() as tx:
-        if digest:
-            await _add_file(tx, job, kind, len(lines), digest)
-        await _save(tx, job, place)
+        state = await tx.one(_STATE, (tenant, job))
+        if state is not None and state[0] == "running":
+            if digest:
+                await _add_file(tx, job, kind, len(lines), digest)
+            await _save(tx, job, place)
+            return True
+    if digest:
+        await store.blobs.destroy(digest)
+    return False
 
 
 async def _finish(store: Store, tenant: UUID, job: UUID, state: str) -> None:
     async with store.system_repo(tenant).transaction() as tx:
-        await tx.open_connection.execute(_END, (state, tx.clock.now(), tenant, job))
+        await tx.open_connection.execute(_END, (state, tx.clock.now(), tenant, job, state))
 
 
 async def run_import(store: Store, tenant: UUID, payload: JsonObject) -> None:

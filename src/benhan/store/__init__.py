@@ -26,6 +26,7 @@ and never quote data.
 
 from benhan.store.backup import backup, new_epoch, restore
 from benhan.store.blobs import Blobs
+from benhan.store.conditions import refuse_existing
 from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
 from benhan.store.everything import EverythingAsked, document_parts, everything
@@ -86,6 +87,7 @@ __all__ = [
     "export_page",
     "feed_end",
     "new_epoch",
+    "refuse_existing",
     "restore",
     "version_before",
 ]

@@ -21,18 +21,22 @@ _PAGE = (
     "where c.tenant = %(tenant)s and c.type = %(type)s and c.id > %(after)s and not c.deleted "
     "and (not %(compartment)s or c.patient is not null) "
     "and (%(patients)s::text[] is null or c.patient = any(%(patients)s)) "
+    "and (%(members)s::text[] is null or c.patient = any(%(members)s)) "
     "and (%(since)s::timestamptz is null or c.at >= %(since)s) order by c.id limit %(limit)s"
 )
 
 
 @dataclass(frozen=True)
 class ExportAsked:
-    """``compartment``: only what belongs to a patient; ``since``: written then or later; ``after``: id to go on from."""
+    """``compartment``: only what belongs to a patient; ``members``: to one of these; ``since``: written then or later;
+    ``after``: id to go on from.
+    """
 
     type: str
     after: str = ""
     since: datetime | None = None
     compartment: bool = False
+    members: tuple[str, ...] | None = None
     limit: int = 500
 
 
@@ -49,6 +53,7 @@ async def export_page(repo: Repository, asked: ExportAsked) -> tuple[list[Stored
         "since": asked.since,
         "compartment": asked.compartment,
         "patients": sorted(scope.patient_ids) if scope.kind == "patients" else None,
+        "members": None if asked.members is None else list(asked.members),
         "limit": asked.limit,
     }
     async with repo.looking() as tx:
