@@ -52,6 +52,8 @@ Entitlement and charges (``entitlement``, ``charges``)::
           percent, insurer_amount, patient_amount, coverage_id, happened, khoa, source, reverses)]
     account(repo, encounter_id) -> AccountTotals(total, insurer, patient, advances, due)
     add_advance(repo, encounter_id, amount, happened, note="") -> Stored
+    payments(repo, encounter_id) -> list[Payment(amount, at, by, note)] ; settled_at(repo, encounter_id) -> datetime | None
+    settle(repo, encounter_id, patient_pays, happened, *, authorize) -> Decimal ; unsettle(repo, encounter_id, reason, …)
     lock_charges(repo, encounter_id, *, authorize, reason="") ; unlock_charges(repo, encounter_id, *, authorize, reason)
 
 Orders, results, drugs, vital signs (``orders``, ``results``, ``medication``, ``vitals``)::
@@ -220,6 +222,7 @@ from benhan.records.printing import print_record
 from benhan.records.recoding import DischargeDiagnosis, discharge_diagnoses, recode
 from benhan.records.results import correct_result, enter_result, result_series
 from benhan.records.sealing import add_addendum, close_record, containers
+from benhan.records.settlement import Payment, payments, settle, settled_at, unsettle
 from benhan.records.sheets import (
     add_entry,
     amend_entry,
@@ -290,6 +293,11 @@ from benhan.records.vitals import SIGNS, record_vitals, vital_series
 from benhan.records.worklists import my_patients, papers_to_sign, records_owed
 
 __all__ = [
+    "Payment",
+    "payments",
+    "settle",
+    "settled_at",
+    "unsettle",
     "SIGNS",
     "AccountTotals",
     "Addendum",

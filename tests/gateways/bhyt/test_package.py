@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benhan.base import json_door
 from benhan.base.errors import BenhanError, RuleViolation
 from benhan.fhir import validate
-from benhan.gateways.bhyt import check, from_fhir, make_row, read_package, to_fhir, write_package
+from benhan.gateways.bhyt import check, dropped, from_fhir, make_row, read_package, to_fhir, write_package
 from benhan.gateways.bhyt.money import drug_amounts, money, service_amounts, split
 from benhan.gateways.bhyt.package import Package, Row
 from benhan.gateways.bhyt.samples import Story, package_of, stories, write_all
@@ -252,3 +252,23 @@ def test_xml_to_fhir_to_xml_is_identity_at_length(package: Package) -> None:
 @pytest.mark.parametrize("story", stories(), ids=lambda s: s.key)
 def test_every_story_comes_back_from_fhir(story: Story) -> None:
     _identity(package_of(story, 1))
+
+
+@given(package=packages(), number=st.integers(0, 2**16))
+@hypothesis_settings(max_examples=20, deadline=None)
+def test_what_fhir_says_beyond_the_tables_is_listed_and_gone_after_one_way(
+    package: Package, number: int
+) -> None:
+    """FHIR → XML → FHIR → XML: the first way drops what has no tag and names it, the second drops nothing."""
+    bundle = to_fhir(package)
+    assert dropped(bundle) == []
+    resources = [e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] != "Provenance"]
+    chosen = resources[number % len(resources)]
+    chosen["language"] = "vi"
+    stranger = {"resourceType": "Flag", "id": f"la-{number}", "status": "active"}
+    bundle["entry"].append({"resource": stranger})
+    assert dropped(bundle) == [f"{chosen['resourceType']}/{chosen['id']}.language", f"Flag/la-{number}"]
+    once = from_fhir(bundle)
+    again = to_fhir(once)
+    assert dropped(again) == []
+    assert write_package(from_fhir(again)) == write_package(once) == write_package(package)

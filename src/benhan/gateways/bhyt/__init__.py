@@ -7,6 +7,7 @@ Face::
     await submit_waiting(store, tenant) -> int               claims made while no portal was set
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
     async for StreamResult(number, result) in ingest_stream(repo, chunks, source_name, *, sender=None)     many packages
+    await statement(repo, encounter_id) -> Statement(head, groups, sums)     bảng kê chi phí, from the package
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
@@ -21,7 +22,7 @@ Face::
     slips(repo, encounter_id) -> list[Slip(id, table, values, at, by, version)] ; slip_fields(table) ; slip_choices(table, tag)
     await proposed_slip(repo, encounter_id, table, author) ; save_slip(…, attest=False) ; withdraw_slip(repo, encounter_id, id)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
-    to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package
+    to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package ; dropped(bundle) -> list[str]
     create_simulator(state_dir=None) -> Starlette ; register_card(state_dir, card) -> None
     PortalClient(url, account, facility): check_card, send, ask ; portal_of(settings, facility)
     await check_card(settings, facility, card, name, birth) -> CardAnswer
@@ -52,7 +53,7 @@ from benhan.gateways.bhyt.desk import (
     read_portal_list,
     reconcile,
 )
-from benhan.gateways.bhyt.from_fhir import from_fhir
+from benhan.gateways.bhyt.from_fhir import dropped, from_fhir
 from benhan.gateways.bhyt.gates import judge_case
 from benhan.gateways.bhyt.ingest import IngestResult, ingest, replay
 from benhan.gateways.bhyt.jobs import TOPIC as SUBMIT_TOPIC
@@ -90,12 +91,14 @@ from benhan.gateways.bhyt.slips import SLIPS, Slip, save_slip, slips, withdraw_s
 from benhan.gateways.bhyt.slips import choices as slip_choices
 from benhan.gateways.bhyt.slips import own_fields as slip_fields
 from benhan.gateways.bhyt.slips import proposed as proposed_slip
+from benhan.gateways.bhyt.statement import LAYOUT_CONFIRMED, Statement, statement, statement_of
 from benhan.gateways.bhyt.stream import StreamResult, ingest_stream
 from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
 
 __all__ = [
     "GATES",
+    "LAYOUT_CONFIRMED",
     "LINE_STATES",
     "SINGLE_SLIPS",
     "SLIPS",
@@ -126,6 +129,7 @@ __all__ = [
     "Rule",
     "ServiceLine",
     "Slip",
+    "Statement",
     "StreamResult",
     "Trial",
     "build_checkin",
@@ -136,6 +140,7 @@ __all__ = [
     "claim_row",
     "create_simulator",
     "desk",
+    "dropped",
     "facts_from_record",
     "from_fhir",
     "ingest",
@@ -167,6 +172,8 @@ __all__ = [
     "slip_choices",
     "slip_fields",
     "slips",
+    "statement",
+    "statement_of",
     "submit_waiting",
     "title_of",
     "to_fhir",

@@ -58,6 +58,7 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
     slips = await slip_rows(repo, encounter_id)
     if "XML9" in slips:
         head["CAN_NANG_CON"] = ";".join(child.get("CAN_NANG_CON", "") for child in slips["XML9"])
+    head["NGAY_TTOAN"] = minute(await records.settled_at(repo, encounter_id))
     return ClaimFacts(
         ma_lk=here.ma_lk,
         facility=facility,

@@ -1,0 +1,128 @@
+"""The bill of a đợt: lines with payer and reversal, advances, bảng kê chi phí, quyết toán."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benhan import records
+from benhan.base.errors import InvalidInput, Issue
+from benhan.gateways import bhyt
+from benhan.store import SystemPolicy
+from benhan.web import rail
+from benhan.web.frame import Visit, attempt, page
+from benhan.web.i18n import N_
+
+PAYERS = {
+    "bhyt": N_("BHYT"),
+    "thu-phi": N_("Thu phí"),
+    "theo-yeu-cau": N_("Theo yêu cầu"),
+    "hao-phi": N_("Hao phí"),
+    "mien-giam": N_("Miễn, giảm"),
+    "nguon-khac": N_("Nguồn khác"),
+}
+
+
+async def _statement(visit: Visit, encounter_id: str) -> bhyt.Statement:
+    """Made from orders and results, which a cashier may not open: who may see the bill sees its lines, not their source.
+
+    The audit names the person and the purpose of payment.
+    """
+    visit.require("charge.read", (await records.case(visit.repo, encounter_id)).khoa)
+    ctx = replace(visit.signed_in.ctx, purpose="HPAYMT")
+    return await bhyt.statement(visit.store.repo(ctx, SystemPolicy()), encounter_id)
+
+
+@page("charge.read")
+async def costs_page(visit: Visit) -> Response:
+    """Lines, payments, what is left."""
+    return await _costs(visit)
+
+
+async def _costs(visit: Visit, **context: Any) -> Response:
+    encounter_id = visit.path("encounter")
+    frame = await rail.about_case(visit, encounter_id, "vien-phi")
+    lines = await records.charge_lines(visit.repo, encounter_id)
+    paper = await _statement(visit, encounter_id)
+    paid = await records.payments(visit.repo, encounter_id)
+    return visit.draw(
+        "costs.html",
+        **{
+            **frame,
+            "lines": lines,
+            "reversed": {line.reverses for line in lines if line.reverses},
+            "payers": PAYERS,
+            "sums": paper.sums,
+            "pays": paper.sums["shared"] + paper.sums["own"],
+            "payments": paid,
+            "advanced": sum((p.amount for p in paid), Decimal(0)),
+            "settled": await records.settled_at(visit.repo, encounter_id),
+            **context,
+        },
+    )
+
+
+@page("charge.read")
+async def statement_page(visit: Visit) -> Response:
+    """Bảng kê chi phí, to be printed."""
+    encounter_id = visit.path("encounter")
+    frame = await rail.about_case(visit, encounter_id, "vien-phi")
+    paper = await _statement(visit, encounter_id)
+    paid = await records.payments(visit.repo, encounter_id)
+    return visit.draw(
+        "statement.html",
+        **{
+            **frame,
+            "paper": paper,
+            "rights": await records.entitlement_line(visit.repo, encounter_id),
+            "advanced": sum((p.amount for p in paid), Decimal(0)),
+            "settled": await records.settled_at(visit.repo, encounter_id),
+            "confirmed": bhyt.LAYOUT_CONFIRMED,
+        },
+    )
+
+
+@page("charge.write")
+async def act(visit: Visit) -> Response:
+    """Take an advance, give one back, reverse a line, settle, open again."""
+    return await attempt(visit, _act(visit), _costs)
+
+
+async def _act(visit: Visit) -> Response:
+    encounter_id, what, repo = visit.path("encounter"), visit.text("viec"), visit.repo
+    if what in ("tam-ung", "hoan-ung"):
+        amount = _amount(visit)
+        signed = amount if what == "tam-ung" else -amount
+        await records.add_advance(repo, encounter_id, signed, visit.now, visit.text("ghi_chu"))
+    elif what == "dao":
+        await records.reverse_charge(repo, visit.text("dong"), visit.text("ly_do"))
+    elif what == "quyet-toan":
+        sums = (await _statement(visit, encounter_id)).sums
+        pays = sums["shared"] + sums["own"]
+        await records.settle(repo, encounter_id, pays, visit.now, authorize=visit.authorize)
+    elif what == "mo-lai":
+        await records.unsettle(repo, encounter_id, visit.text("ly_do"), authorize=visit.authorize)
+    return visit.go(f"/dot/{encounter_id}/vien-phi", "da-luu")
+
+
+def _amount(visit: Visit) -> Decimal:
+    text = visit.text("so_tien").replace(".", "").replace(",", ".")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not Decimal(0) < amount < Decimal(10) ** 12:
+        said = "Ghi số tiền lớn hơn 0."
+        raise InvalidInput("web.no-amount", said, issues=[Issue("web.no-amount", said, "so_tien")])
+    return amount
+
+
+ROUTES = [
+    Route("/dot/{encounter}/vien-phi", costs_page, methods=["GET"]),
+    Route("/dot/{encounter}/vien-phi", act, methods=["POST"]),
+    Route("/dot/{encounter}/bang-ke", statement_page, methods=["GET"]),
+]
