@@ -40,11 +40,11 @@ class PlainInk:
     """Signs by writing the field and the name behind the bytes; enough to see what was signed by whom."""
 
     async def sign_pdf(
-        self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any = None
+        self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any, role: str
     ) -> bytes:
         return pdf + f"\n%{field}|{name}|{reason}".encode()
 
-    async def entry_signature(self, data: bytes, signer: Any) -> bytes:
+    async def entry_signature(self, data: bytes, signer: Any, tsa: Any) -> bytes:
         return b"cms:" + data[-16:]
 
     async def seal(self, files: Any, signer: Any, tsa: Any) -> bytes:

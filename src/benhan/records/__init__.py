@@ -117,8 +117,13 @@ Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``seal
     return_record(repo, encounter_id, faults: list[str], deadline: date, *, authorize)
     receive_record(repo, encounter_id, *, authorize) -> Case               takes số lưu trữ
     close_record(repo, encounter_id, seal: SignWith, *, authorize) -> Stored (DocumentReference of the container)
-    reopen_record(repo, encounter_id, reason, *, authorize) ; archive_record(repo, encounter_id, *, authorize)
-    mark_due(…), extend_record(…, reason), destroy_record(…, reason): same shape
+    start_closing(repo, encounter_id, *, authorize) -> Sealing ; finish_sealing(repo, Sealing, seal) -> Stored
+    cancel_closing(repo, encounter_id, reason, *, authorize) -> Case ; open_sealings(repo) -> list[Sealing]
+          close_record is both phases; the record is ``closing`` (refuses writes) while the signer takes its time
+    ask(repo, encounter_id, kind, reason, *, authorize, detail=None) -> Request    kind: reopen, destroy, release
+    decide(repo, request_id, approved, *, authorize, note="") -> Request          by somebody else
+    reopen_record(repo, request_id, *, authorize) -> Case ; archive_record(repo, encounter_id, *, authorize)
+    mark_due(…), extend_record(…, reason): same shape
     set_legal_hold(repo, encounter_id, held: bool, reason, *, authorize)
     add_addendum(repo, encounter_id, Addendum(title, text, happened, author: Staff, reason, order_id=None, result=None),
           sign: SignWith, seal: SignWith, *, authorize) -> AddendumDone(response, provenance, container: Stored)
@@ -147,6 +152,7 @@ FHIR shapes: see ``docs/reference/glossary.md``. Stay = Encounter with ``partOf`
 
 from __future__ import annotations
 
+from benhan.records.addenda import add_addendum, sign_addendum, start_addendum
 from benhan.records.admission import (
     admit,
     cancel_admission,
@@ -180,12 +186,12 @@ from benhan.records.entitlement import (
 )
 from benhan.records.extraction import derived
 from benhan.records.facts import defaults, diagnosis_stage, diagnosis_value, facts, form_of
+from benhan.records.frozen import Sealing, open_sealings
 from benhan.records.guard import closed_record_guard
 from benhan.records.ho_so_benh_an import from_xml, ho_so_benh_an, to_json, to_xml
 from benhan.records.lifecycle import (
     archive_record,
     complete_record,
-    destroy_record,
     extend_record,
     mark_due,
     receive_record,
@@ -220,8 +226,9 @@ from benhan.records.papers import (
 )
 from benhan.records.printing import print_record
 from benhan.records.recoding import DischargeDiagnosis, discharge_diagnoses, recode
+from benhan.records.requests import Request, ask, decide, request, requests
 from benhan.records.results import correct_result, enter_result, result_series
-from benhan.records.sealing import add_addendum, close_record, containers
+from benhan.records.sealing import cancel_closing, close_record, containers, finish_sealing, start_closing
 from benhan.records.settlement import Payment, payments, settle, settled_at, unsettle
 from benhan.records.sheets import (
     add_entry,
@@ -293,11 +300,6 @@ from benhan.records.vitals import SIGNS, record_vitals, vital_series
 from benhan.records.worklists import my_patients, papers_to_sign, records_owed
 
 __all__ = [
-    "Payment",
-    "payments",
-    "settle",
-    "settled_at",
-    "unsettle",
     "SIGNS",
     "AccountTotals",
     "Addendum",
@@ -326,11 +328,14 @@ __all__ = [
     "NumberRow",
     "OpenedRecord",
     "Paper",
+    "Payment",
     "Point",
     "Range",
     "RecordEvent",
+    "Request",
     "ResultEntered",
     "ResultInput",
+    "Sealing",
     "SheetEntry",
     "SignWith",
     "Signature",
@@ -354,9 +359,11 @@ __all__ = [
     "allowed_events",
     "amend_entry",
     "archive_record",
+    "ask",
     "binder",
     "blob_of",
     "cancel_admission",
+    "cancel_closing",
     "cancel_number",
     "cancel_order",
     "cancel_transfer",
@@ -373,9 +380,9 @@ __all__ = [
     "contents",
     "correct_result",
     "current_stay",
+    "decide",
     "defaults",
     "derived",
-    "destroy_record",
     "diagnosis_stage",
     "diagnosis_value",
     "discharge",
@@ -397,6 +404,7 @@ __all__ = [
     "extend_record",
     "facts",
     "find_or_register_patient",
+    "finish_sealing",
     "fix_doituong",
     "form_of",
     "from_xml",
@@ -412,6 +420,7 @@ __all__ = [
     "numbers_taken",
     "open_paper",
     "open_record",
+    "open_sealings",
     "open_sheet",
     "order_drug",
     "order_lab",
@@ -420,6 +429,7 @@ __all__ = [
     "paper_answers",
     "papers",
     "papers_to_sign",
+    "payments",
     "pending_transfers",
     "print_paper",
     "print_record",
@@ -433,16 +443,23 @@ __all__ = [
     "records_owed",
     "register_patient",
     "reopen_record",
+    "request",
     "request_transfer",
+    "requests",
     "result_series",
     "return_range",
     "return_record",
     "reverse_charge",
     "save_form",
     "set_legal_hold",
+    "settle",
+    "settled_at",
     "sheets",
+    "sign_addendum",
     "sign_entry",
     "sign_paper",
+    "start_addendum",
+    "start_closing",
     "state_title",
     "states",
     "stays",
@@ -456,6 +473,7 @@ __all__ = [
     "transition",
     "undo_discharge",
     "unlock_charges",
+    "unsettle",
     "vital_series",
     "withdraw_coverage",
     "withdraw_signature",

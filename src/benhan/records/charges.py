@@ -132,10 +132,10 @@ def _priced(
     right = entitled(line, happened)
     covered = listed is None or listed.covered
     payer = own_payer or ("bhyt" if right is not None and covered else "thu-phi")
-    percent = 0
+    percent: Decimal = Decimal(0)
     if payer == "bhyt" and right is not None:
         free = right.free_from is not None and right.free_from <= local_date(happened)
-        percent = 100 if free else right.percent
+        percent = Decimal(100) if free else right.percent
     facts = [fact("nguon-chi", payer), fact("muc-huong", str(percent))]
     priced = {**resource, "priceOverride": {"value": unit, "currency": "VND"}}
     without = [e for e in priced.get("extension", []) if e["url"] != systems.EXT_FACT + "coverage"]
@@ -192,7 +192,7 @@ def read_line(stored_id: str, resource: JsonObject) -> ChargeLine:
     """A line of the bill read from its ``ChargeItem``; insurer's part rounded to 1 đồng."""
     first = resource["code"]["coding"][0]
     quantity, unit = Decimal(resource["quantity"]["value"]), Decimal(resource["priceOverride"]["value"])
-    percent = int(fact_of(resource, "muc-huong") or 0)
+    percent = Decimal(fact_of(resource, "muc-huong") or 0)
     amount = (quantity * unit).quantize(_DONG, ROUND_HALF_UP)
     payer = fact_of(resource, "nguon-chi")
     insurer = (amount * percent / 100).quantize(_DONG, ROUND_HALF_UP) if payer == "bhyt" else Decimal(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from benhan.base.clock import local_date
@@ -120,7 +121,7 @@ def read_entitlement(resource_id: str, coverage: JsonObject) -> Entitlement:
     return Entitlement(
         coverage_id=resource_id,
         card=identifier_of(coverage, systems.BHYT),
-        percent=int(fact_of(coverage, "muc-huong") or 0),
+        percent=Decimal(fact_of(coverage, "muc-huong") or 0),
         starts=must(fact_of(coverage, "tinh-tu")),
         valid_from=date.fromisoformat(period["start"]),
         valid_to=_day(period.get("end")),

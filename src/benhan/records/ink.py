@@ -18,17 +18,24 @@ _AUTHOR = {
 
 
 async def ink_pdf(
-    pdf: bytes, sign: SignWith, *, field: str, reason: str, place: signing.Place | None = None
+    pdf: bytes, sign: SignWith, *, field: str, reason: str, place: signing.Place | None = None, role: str = ""
 ) -> bytes:
-    """The PDF with one more PAdES signature in ``field``, visible in ``place``."""
+    """The PDF with one more PAdES signature in ``field``, visible in ``place``, with the signer's ``role``."""
     return await signing.sign_pdf(
-        pdf, sign.signer, field=field, reason=reason, name=sign.staff.name, tsa=sign.tsa, place=place
+        pdf,
+        sign.signer,
+        field=field,
+        reason=reason,
+        name=sign.staff.name,
+        tsa=sign.tsa,
+        place=place,
+        role=role,
     )
 
 
 async def ink_entry(data: bytes, sign: SignWith) -> bytes:
     """Detached CMS signature over the exact bytes of an entry."""
-    return await signing.entry_signature(data, sign.signer)
+    return await signing.entry_signature(data, sign.signer, sign.tsa)
 
 
 async def ink_container(files: Mapping[str, bytes], sign: SignWith) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from uuid import UUID
 
 from benhan.base.errors import Conflict, RuleViolation
 from benhan.catalogue import systems
@@ -12,6 +13,7 @@ from benhan.records.cases import add_event, case, locked_case, set_hold
 from benhan.records.facts import form_of
 from benhan.records.numbering import take_number
 from benhan.records.papers import papers, save_form
+from benhan.records.requests import decide
 from benhan.records.shapes import fact, with_extensions
 from benhan.records.steps import step
 from benhan.records.types import Authorize, Case, Staff
@@ -85,10 +87,16 @@ async def _write_number(tx: Repository, here: Case, number: str) -> None:
             await save_form(tx, paper.response.id, given, staff)
 
 
-async def reopen_record(repo: Repository, encounter_id: str, reason: str, *, authorize: Authorize) -> Case:
-    """Open a closed record again: an exception with reason and approver; closing it again adds a container."""
+async def reopen_record(repo: Repository, request_id: UUID, *, authorize: Authorize) -> Case:
+    """Open a closed record again: an exception that one person asks for (``ask``) and another one grants here.
+
+    Closing it again adds a container. Raises: ``Conflict`` records.same-person, records.already-decided.
+    """
     async with repo.transaction() as tx:
-        return await step(tx, encounter_id, "reopen", authorize=authorize, reason=reason)
+        granted = await decide(tx, request_id, True, authorize=authorize)
+        return await step(
+            tx, granted.encounter_id, "reopen", authorize=authorize, reason=granted.reason, request=request_id
+        )
 
 
 async def archive_record(repo: Repository, encounter_id: str, *, authorize: Authorize) -> Case:
@@ -109,12 +117,6 @@ async def extend_record(repo: Repository, encounter_id: str, reason: str, *, aut
         return await step(tx, encounter_id, "extend", authorize=authorize, reason=reason)
 
 
-async def destroy_record(repo: Repository, encounter_id: str, reason: str, *, authorize: Authorize) -> Case:
-    """Mark a due record as destroyed; the destroyer role then shreds its key. Raises: records.legal-hold."""
-    async with repo.transaction() as tx:
-        return await step(tx, encounter_id, "destroy", authorize=authorize, reason=reason)
-
-
 async def set_legal_hold(
     repo: Repository, encounter_id: str, held: bool, reason: str, *, authorize: Authorize
 ) -> Case:
@@ -126,7 +128,7 @@ async def set_legal_hold(
         raise RuleViolation("records.reason-needed", "Bước này phải nêu lý do.", expression="reason")
     async with repo.transaction() as tx:
         before = await locked_case(tx, encounter_id)
-        authorize("record.reopen", before.khoa)
+        authorize("record.hold", before.khoa)
         if before.legal_hold == held:
             raise Conflict("records.legal-hold-unchanged", "Trạng thái giữ hồ sơ không đổi.")
         await set_hold(tx, encounter_id, held)

@@ -316,6 +316,7 @@ async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, auth
         field=field_name(place),
         reason=sign.reason or place.title,
         place=place_of(boxes, place.role),
+        role=place.title,
     )
     async with repo.transaction() as tx:
         current = await tx.read("QuestionnaireResponse", response_id)

@@ -1,63 +1,99 @@
 """Closing and the sealed record: an ASiC-E container of PDFs, the document Bundle with exact bytes, and a manifest.
 
-A late fact after closing is a signed addendum with a container of its own; the first container is never replaced.
+Two phases: ``start_closing`` freezes the record (state ``closing``, which refuses writes) and its parts; the seal is made
+outside any transaction, perhaps after a restart; ``finish_closing`` puts the container away and closes. The first
+container is never replaced; addenda have their own (``addenda``).
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from benhan.base.clock import local_date
-from benhan.base.errors import Conflict, RuleViolation
+from benhan.base.errors import Conflict
 from benhan.catalogue import systems
-from benhan.forms import PrintedEntry, compute
-from benhan.forms import get as get_form
-from benhan.forms import response as form_response
 from benhan.records.cases import case
 from benhan.records.contents import contents, document_bundle, is_container, manifest, paper_files
-from benhan.records.documents import attachment, blob_of, documents, put_paper, render
-from benhan.records.facts import defaults, form_of
+from benhan.records.documents import attachment, documents
+from benhan.records.frozen import Sealing, ended, freeze, frozen_parts, locked, open_sealings
 from benhan.records.guard import passing
-from benhan.records.ink import ink_container, ink_pdf, signature_element
+from benhan.records.ink import ink_container, signature_element
 from benhan.records.papers import papers
-from benhan.records.results import enter_result
-from benhan.records.shapes import concept, fact, id_of, instant, late, ref, staff_ref, with_extensions
+from benhan.records.shapes import concept, fact, instant, ref, staff_ref, with_extensions
 from benhan.records.sheets import is_sheet
-from benhan.records.signatures import SEAL, provenance, signing_provenance
+from benhan.records.signatures import SEAL, provenance
 from benhan.records.states import transition
 from benhan.records.steps import refuse_gaps, step
-from benhan.records.types import Addendum, AddendumDone, Authorize, Case, JsonObject, SignWith
+from benhan.records.types import Authorize, Case, JsonObject, SignWith, everything_allowed
 from benhan.store import Repository, Stored
 
 CONTAINER_TYPE = "application/vnd.etsi.asic-e+zip"
-ADDENDUM_FORM = "36/BV2"
-_ADDENDUM = "bo-sung"
+_TITLES = {
+    "close": (systems.DOC_CONTAINER, "Hồ sơ bệnh án niêm phong"),
+    "addend": (systems.DOC_ADDENDUM, "Hồ sơ bổ sung"),
+}
 
 
 async def close_record(
     repo: Repository, encounter_id: str, seal: SignWith, *, authorize: Authorize
 ) -> Stored:
-    """Close a received record and seal it; refused with the list of gaps while something is missing.
+    """Close a received record and seal it, or go on with a closing that was interrupted.
 
     Returns the ``DocumentReference`` of the container. Outbox: ``exchange.provide``.
     Raises: ``RuleViolation`` (records.incomplete); ``Conflict`` (records.transition-forbidden).
     """
+    begun = await open_sealings(repo, encounter_id, "close")
+    if begun:
+        here = await case(repo, encounter_id)
+        authorize(transition(here.state, "seal").permission, here.khoa)
+        return await finish_sealing(repo, begun[0], seal)
+    return await finish_sealing(repo, await start_closing(repo, encounter_id, authorize=authorize), seal)
+
+
+async def start_closing(repo: Repository, encounter_id: str, *, authorize: Authorize) -> Sealing:
+    """Freeze the record: from now on it refuses writes; its parts wait for the seal."""
     before = await case(repo, encounter_id)
     authorize(transition(before.state, "close").permission, before.khoa)
     await refuse_gaps(repo, encounter_id)
     async with repo.transaction() as tx:
         await _write_sections(tx, before)
         here = await step(tx, encounter_id, "close", authorize=authorize)
-        now = here.closed_at or tx.clock.now()
+        now = tx.clock.now()
         found = await contents(tx, here)
         files = await paper_files(tx, found)
         files["ho-so.json"] = document_bundle(found, now, here.so_benh_an or here.ma_lk)
         files["muc-luc.json"] = manifest(files, found, here, now, systems.DOC_CONTAINER)
-        data = await ink_container(files, seal)
-        with passing(encounter_id):
-            return await _put_container(
-                tx, here, data, seal, systems.DOC_CONTAINER, "Hồ sơ bệnh án niêm phong", now
-            )
+        return await freeze(tx, encounter_id, "close", "to-seal", files)
+
+
+async def finish_sealing(repo: Repository, sealing: Sealing, seal: SignWith) -> Stored:
+    """Seal the frozen parts (no transaction is open meanwhile), put the container away; a closing ends here.
+
+    Raises: ``Conflict`` (records.sealing-over) when another was faster or it was cancelled.
+    """
+    data = await ink_container(await frozen_parts(repo, sealing, "to-seal"), seal)
+    kind, title = _TITLES[sealing.kind]
+    async with repo.transaction() as tx:
+        await locked(tx, sealing.id, "to-seal")
+        here = await case(tx, sealing.encounter_id)
+        if sealing.kind == "close":
+            here = await step(tx, sealing.encounter_id, "seal", authorize=everything_allowed)
+        with passing(sealing.encounter_id):
+            stored = await _put_container(tx, here, data, seal, kind, title, tx.clock.now())
+        await ended(tx, sealing, "done", stored.id)
+    await repo.store.blobs.destroy(sealing.frozen)
+    return stored
+
+
+async def cancel_closing(repo: Repository, encounter_id: str, reason: str, *, authorize: Authorize) -> Case:
+    """Give a closing up before it is sealed; the record is with the records department as before."""
+    async with repo.transaction() as tx:
+        after = await step(tx, encounter_id, "cancel_close", authorize=authorize, reason=reason)
+        begun = await open_sealings(tx, encounter_id, "close")
+        if not begun:
+            raise Conflict("records.sealing-over", "Việc ký này đã xong hoặc đã thôi.")
+        await ended(tx, begun[0], "cancelled")
+    await repo.store.blobs.destroy(begun[0].frozen)
+    return after
 
 
 async def _write_sections(tx: Repository, here: Case) -> None:
@@ -125,93 +161,3 @@ async def containers(repo: Repository, encounter_id: str) -> list[Stored]:
     """Sealed containers of a record, the first one first; addenda after it."""
     found = [d for d in await documents(repo, encounter_id) if is_container(d)]
     return sorted(found, key=lambda d: (d.data["date"], d.id))
-
-
-async def add_addendum(
-    repo: Repository,
-    encounter_id: str,
-    addendum: Addendum,
-    sign: SignWith,
-    seal: SignWith,
-    *,
-    authorize: Authorize,
-) -> AddendumDone:
-    """A late fact into a closed record: paper signed by its author, late result when there is one, own container.
-
-    Raises: ``Conflict`` (records.transition-forbidden) when the record is not closed; ``RuleViolation``
-    records.reason-needed, records.empty-entry.
-    """
-    if not addendum.text.strip():
-        raise RuleViolation("records.empty-entry", "Nội dung bổ sung đang trống.", expression="text")
-    before = await case(repo, encounter_id)
-    authorize(transition(before.state, "addend", addendum.reason).permission, before.khoa)
-    if (addendum.order_id is None) != (addendum.result is None):
-        raise RuleViolation(
-            "records.addendum-order", "Kết quả muộn phải đi cùng chỉ định.", expression="order_id"
-        )
-    with passing(encounter_id):
-        async with repo.transaction() as tx:
-            now = tx.clock.now()
-            parts = await _late_result(tx, encounter_id, addendum)
-            response = await _write(tx, before, addendum)
-            pdf = await _paper(tx, before, addendum, response, sign, now)
-            document = await put_paper(
-                tx, form_of(response.data), response, pdf, author=staff_ref(sign.staff), before=None
-            )
-            element = signature_element(sign, now, content="application/pdf")
-            made = await tx.create(
-                signing_provenance(sign, response, document, now, element, {"sha256": blob_of(document.data)})
-            )
-            here = await step(tx, encounter_id, "addend", authorize=authorize, reason=addendum.reason)
-            found = [response, *parts, document, made]
-            files = {f"giay/bo-sung_{response.id}.pdf": pdf}
-            files["bo-sung.json"] = document_bundle(found, now, here.so_benh_an or here.ma_lk)
-            files["muc-luc.json"] = manifest(files, found, here, now, systems.DOC_ADDENDUM)
-            data = await ink_container(files, seal)
-            container = await _put_container(tx, here, data, seal, systems.DOC_ADDENDUM, "Hồ sơ bổ sung", now)
-            return AddendumDone(response, made, container)
-
-
-async def _late_result(tx: Repository, encounter_id: str, addendum: Addendum) -> list[Stored]:
-    if addendum.order_id is None or addendum.result is None:
-        return []
-    order = await tx.read("ServiceRequest", addendum.order_id)
-    if id_of(order.data["encounter"]) != encounter_id:
-        raise Conflict("records.other-record", "Chỉ định thuộc hồ sơ khác.")
-    locked = (await case(tx, encounter_id)).financial_lock
-    entered = await enter_result(tx, addendum.order_id, addendum.result, charged=not locked)
-    return [await tx.read("ServiceRequest", addendum.order_id), entered.report, entered.observation]
-
-
-def _text(addendum: Addendum) -> str:
-    return f"GHI BỔ SUNG SAU KHI ĐÓNG HỒ SƠ – {addendum.title}\n{addendum.text}\nLý do: {addendum.reason}"
-
-
-async def _write(tx: Repository, here: Case, addendum: Addendum) -> Stored:
-    form = get_form(ADDENDUM_FORM, local_date(tx.clock.now()))
-    row = {"ngay_gio": addendum.happened.replace(microsecond=0).isoformat(), "dien_bien": _text(addendum)}
-    given = {**await defaults(tx, here.encounter_id, ADDENDUM_FORM), "dien_tien": [row]}
-    resource = form_response(
-        form,
-        compute(form, given),
-        f"Patient/{here.patient_id}",
-        f"Encounter/{here.encounter_id}",
-        addendum.author.reference,
-        addendum.happened,
-    )
-    resource["author"] = staff_ref(addendum.author)
-    marks = await late(tx, addendum.happened, addendum.reason)
-    return await tx.create(with_extensions(resource, fact(_ADDENDUM, addendum.reason), *marks))
-
-
-async def _paper(
-    tx: Repository, here: Case, addendum: Addendum, response: Stored, sign: SignWith, now: datetime
-) -> bytes:
-    form = form_of(response.data)
-    row = {"ngay_gio": addendum.happened.replace(microsecond=0).isoformat(), "dien_bien": _text(addendum)}
-    head = await defaults(tx, here.encounter_id, ADDENDUM_FORM)
-    entries = [PrintedEntry(row, sign.staff.name, now, "Ghi bổ sung")]
-    printed = await render(
-        tx, form, here.encounter_id, head, entries=entries, printed_at=now, mark="GHI BỔ SUNG"
-    )
-    return await ink_pdf(printed.pdf, sign, field="ky_bo_sung", reason=addendum.reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, Issue, RuleViolation
@@ -11,13 +12,14 @@ from benhan.catalogue import retention_of, systems
 from benhan.records.cases import add_event, case, locked_case, set_state
 from benhan.records.facts import facts
 from benhan.records.guard import passing
+from benhan.records.requests import use_request
 from benhan.records.shapes import fact_of, with_extensions
 from benhan.records.states import Transition, transition
 from benhan.records.types import Authorize, Case, Gap, JsonObject
 from benhan.store import Repository
 
 _UNSET: Any = object()
-_STATUS = {"closed": "final", "archived": "final", "reopened": "amended"}
+_STATUS = {"closing": "final", "closed": "final", "archived": "final", "reopened": "amended"}
 
 
 async def step(
@@ -31,16 +33,18 @@ async def step(
     discharged_at: datetime | None = _UNSET,
     due_on: date | None = _UNSET,
     so_luu_tru: str | None = _UNSET,
+    request: UUID | None = None,
 ) -> Case:
     """Do one event of the table inside the running transaction; returns the case after it.
 
     Raises: ``Conflict`` records.transition-forbidden, records.already-closed; ``NotAllowed`` of ``authorize``;
-    ``RuleViolation`` records.reason-needed, records.incomplete, records.legal-hold, records.retention-not-over.
+    ``RuleViolation`` records.reason-needed, records.incomplete; ``Conflict`` records.not-approved, records.legal-hold,
+    records.retention-not-over. ``request``: the granted request behind a step that needs a second person.
     """
     before = await locked_case(tx, encounter_id)
     found = transition(before.state, event, reason)
     authorize(found.permission, before.khoa)
-    await _guards(tx, found, before)
+    await _guards(tx, found, before, request)
     with passing(encounter_id):
         await _binder_state(tx, before, found.to)
     await set_state(
@@ -66,9 +70,11 @@ async def _binder_state(tx: Repository, before: Case, state: str) -> None:
         await tx.update(resource, if_match=binder.version)
 
 
-async def _guards(tx: Repository, found: Transition, before: Case) -> None:
+async def _guards(tx: Repository, found: Transition, before: Case, request: UUID | None) -> None:
     for name in found.guards:
-        if name == "complete":
+        if name == "approved":
+            await use_request(tx, request, before.encounter_id, found.event)
+        elif name == "complete":
             await refuse_gaps(tx, before.encounter_id)
         elif name == "no_legal_hold" and before.legal_hold:
             raise Conflict(

@@ -155,7 +155,7 @@ class CoverageInput:
     card: str
     valid_from: date
     valid_to: date | None
-    percent: int
+    percent: Decimal | int
     ma_doituong: str | None = None
     registered_at: str | None = None
     verified_at: datetime | None = None
@@ -172,7 +172,7 @@ class Entitlement:
 
     coverage_id: str
     card: str
-    percent: int
+    percent: Decimal
     starts: datetime
     valid_from: date
     valid_to: date | None
@@ -210,7 +210,7 @@ class ChargeLine:
     unit_price: Decimal
     amount: Decimal
     payer: str
-    percent: int
+    percent: Decimal
     insurer_amount: Decimal
     patient_amount: Decimal
     coverage_id: str

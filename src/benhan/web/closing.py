@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -34,6 +35,10 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
     case: records.Case = frame["case"]
     gaps = await records.completeness(visit.repo, encounter_id) if visit.may("record.read") else []
     acts = [t for t in records.allowed_events(case.state) if t.event in ACTS]
+    wishes = [
+        r for r in await records.requests(visit.repo, encounter_id=encounter_id, kind="reopen")
+        if r.decision is None
+    ]  # fmt: skip
     return visit.draw(
         "closing.html",
         **{
@@ -41,7 +46,11 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             "gaps": gaps,
             "faults": await _bhyt(visit, encounter_id),
             "steps": STEPS,
-            "acts": [t for t in acts if visit.may(t.permission, case.khoa)],
+            "acts": [t for t in acts if t.event != "reopen" and visit.may(t.permission, case.khoa)],
+            "may_ask": any(t.event == "reopen" for t in acts) and visit.may("record.ask_reopen", case.khoa),
+            "may_decide": visit.may("record.reopen", case.khoa),
+            "me": visit.signed_in.ctx.actor.reference,
+            "wishes": wishes,
             "others": [t for t in acts if not visit.may(t.permission, case.khoa)],
             "events": await records.events(visit.repo, encounter_id),
             "deadline": rail.today(visit) + timedelta(days=3),
@@ -97,8 +106,29 @@ async def has_key(visit: Visit) -> bool:
         return False
 
 
+async def _cancel_close(visit: Visit, encounter_id: str) -> None:
+    await records.cancel_closing(visit.repo, encounter_id, visit.text("reason"), authorize=visit.authorize)
+
+
+async def _ask_reopen(visit: Visit, encounter_id: str) -> None:
+    await records.ask(visit.repo, encounter_id, "reopen", visit.text("reason"), authorize=visit.authorize)
+
+
 async def _reopen(visit: Visit, encounter_id: str) -> None:
-    await records.reopen_record(visit.repo, encounter_id, visit.text("reason"), authorize=visit.authorize)
+    await records.reopen_record(visit.repo, _request(visit), authorize=visit.authorize)
+
+
+async def _refuse(visit: Visit, encounter_id: str) -> None:
+    await records.decide(
+        visit.repo, _request(visit), False, authorize=visit.authorize, note=visit.text("note")
+    )
+
+
+def _request(visit: Visit) -> UUID:
+    try:
+        return UUID(visit.text("request"))
+    except ValueError:
+        raise InvalidInput("web.no-such-act", "Không có bước này.") from None
 
 
 async def _archive(visit: Visit, encounter_id: str) -> None:
@@ -111,6 +141,10 @@ ACTS: dict[str, tuple[Callable[[Visit, str], Awaitable[None]], str]] = {
     "receive": (_receive, "da-nhan"),
     "return": (_return, "da-tra"),
     "close": (_close, "da-dong"),
+    "seal": (_close, "da-dong"),
+    "cancel_close": (_cancel_close, "da-thoi-dong"),
+    "ask_reopen": (_ask_reopen, "da-de-nghi"),
+    "refuse": (_refuse, "da-tu-choi"),
     "reopen": (_reopen, "da-mo-lai"),
     "archive": (_archive, "da-luu"),
 }
