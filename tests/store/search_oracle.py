@@ -403,13 +403,13 @@ class World:
             first = False
         return set(out)
 
-    def sort_value(self, r: Resource, name: str, descending: bool) -> Any:
-        """The value a resource sorts by; None when it has none: it then comes last."""
+    def sort_value(self, r: Resource, name: str, descending: bool, end: bool) -> Any:
+        """The value a resource sorts by (``end``: of a period its end); None when it has none: it then comes last."""
         if name == "_id":
             return r["id"]
         entry = PARAMS[r["resourceType"]][name]
         if "date" in entry:
-            found = [v[1 if descending else 0] for v in entry["date"](r)]
+            found = [v[int(end)] for v in entry["date"](r)]
         elif "string" in entry:
             found = [fold(v) for v in entry["string"](r)]
         elif "number" in entry:

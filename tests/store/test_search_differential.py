@@ -101,14 +101,26 @@ async def pages(repo: Repository, kind: str, asked: list[tuple[str, str]], count
 def in_order(
     found: list[str], by_id: dict[str, Resource], world: World, sort: list[tuple[str, bool]]
 ) -> None:
-    """Each neighbour pair is in the order of the sort keys; without a value comes last."""
-    keys = [[world.sort_value(by_id[i], name, down) for name, down in sort] for i in found]
+    """Each neighbour pair is in the order of the sort keys, by one end of a period or by the other; no value comes last."""
+    ways = itertools.product(*([False, True] for _ in sort))
+    assert any(_ordered([by_id[i] for i in found], world, sort, ends) for ends in ways), sort
+
+
+def _ordered(
+    found: list[Resource], world: World, sort: list[tuple[str, bool]], ends: tuple[bool, ...]
+) -> bool:
+    keys = [
+        [world.sort_value(r, name, down, end) for (name, down), end in zip(sort, ends, strict=True)]
+        for r in found
+    ]
     for a, b in itertools.pairwise(keys):
         for x, y, (_, down) in zip(a, b, sort, strict=True):
             if x == y:
                 continue
-            assert y is None or (x is not None and (x > y if down else x < y)), (sort, x, y)
-            break
+            if y is None or (x is not None and (x > y if down else x < y)):
+                break
+            return False
+    return True
 
 
 async def compare(store: Store, tenant: UUID, size: int, queries: int, seed: int) -> dict[str, int]:

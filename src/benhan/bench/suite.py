@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import claims, matching, papers, pure, reading, storing, volume
+from benhan.bench import claims, matching, papers, pure, reading, search, storing, volume
 from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
@@ -35,6 +35,7 @@ BENCHES: dict[str, Bench] = {
     "versions": volume.versions_bench,
     "export": volume.export_bench,
     "export-memory": volume.export_memory_bench,
+    **search.SEARCHES,
 }
 
 

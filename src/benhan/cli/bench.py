@@ -27,10 +27,11 @@ def bench(
     registered: int = typer.Option(
         FULL.registered, help="Số người ghi vào kho để đo tra cứu ở bàn tiếp đón."
     ),
+    population: int = typer.Option(FULL.population, help="Số tài liệu của các phép đo search-…"),
 ) -> None:
     """Đo tốc độ; mỗi số kèm giới hạn đo trong cùng lần chạy và tỷ số."""
 
-    sizes = replace(FULL, people=people, registered=registered)
+    sizes = replace(FULL, people=people, registered=registered, population=population)
 
     async def work() -> list[Result]:
         out = []

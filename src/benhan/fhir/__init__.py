@@ -34,7 +34,7 @@ Face::
     date_range(text) -> (low, high) | None            half-open instants of a date, for search
     number_range(number) -> (low, high)               implicit range of a number, for search
     ucum_unit(code) -> Unit | None                    dimension and base values of a UCUM unit, for search
-    is_code(type, param), compartment_params(type)    shape of search parameters; the patient compartment
+    is_code, is_single(type, param), compartment_params(type)   shape of search parameters; the patient compartment
     value_set_codes(url), code_system_parents(url)    value sets and hierarchies of the specification itself
     split_reference(text) -> (type, id) | None        of a literal reference, relative or absolute
     local_request(url) -> bool                        a relative request that stays in the store
@@ -51,7 +51,7 @@ from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
 from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.profiling import profiles
-from benhan.fhir.search import compartment_params, extract, is_code, number_range, search_params
+from benhan.fhir.search import compartment_params, extract, is_code, is_single, number_range, search_params
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator
 from benhan.fhir.subset import elements, has_element, summary
@@ -85,6 +85,7 @@ __all__ = [
     "from_xml",
     "has_element",
     "is_code",
+    "is_single",
     "json_patch",
     "judge",
     "local_request",

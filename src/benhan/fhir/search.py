@@ -23,6 +23,7 @@ JsonObject = dict[str, Any]
 _CURRENCY = "urn:iso:std:iso:4217"
 _NOTHING: Mapping[str, SearchParam] = MappingProxyType({})
 _HEAD = re.compile(r"\(?[A-Z][A-Za-z]+\.([a-z][A-Za-z]*)(?![A-Za-z(])")
+_CAST = re.compile(r"\.(?:as|ofType)\([A-Za-z]+\)|\s+as\s+[A-Za-z]+")
 _HALF = Decimal("0.5")
 _UNGROUPED: Callable[[IndexValue], tuple[Any, ...]] = attrgetter(
     *(f.name for f in fields(IndexValue) if f.name != "group")
@@ -59,6 +60,23 @@ def is_code(resource_type: str, name: str) -> bool:
     """Whether a token parameter looks at elements of type ``code`` alone, whose code system is not written out."""
     members = split_union(search_params(resource_type)[name].expression)
     return all(_type_at(member) == "code" for member in members)
+
+
+@lru_cache(maxsize=4096)
+def is_single(resource_type: str, name: str) -> bool:
+    """Whether a date, number or quantity parameter has at most one value in a resource."""
+    param = search_params(resource_type)[name]
+    paths = {_CAST.sub("", member).strip("() ") for member in split_union(param.expression)}
+    if len(paths) != 1 or param.type not in ("date", "number", "quantity"):
+        return False
+    kind, *keys = paths.pop().split(".")
+    for key in keys:
+        elements = ELEMENTS.get(kind, {})
+        found = [elements[k] for k in CHOICES.get(kind, {}).get(key, [key]) if k in elements]
+        if not found or any(many for _, many in found):
+            return False
+        kind = found[0][0]
+    return True
 
 
 def _type_at(path: str) -> str:
@@ -323,12 +341,18 @@ def _date(param: str, node: Node) -> Iterator[IndexValue]:
     elif kind == "Period":
         yield from _period(param, value)
     elif kind == "Timing":
-        for event in value.get("event", ()):
-            if event is not None:
-                yield from _date(param, ("dateTime", event, None))
-        bounds = value.get("repeat", {}).get("boundsPeriod")
-        if bounds:
-            yield from _period(param, bounds)
+        yield from _timing(param, value)
+
+
+def _timing(param: str, value: JsonObject) -> Iterator[IndexValue]:
+    """The outer limits; what is scheduled between them does not matter (FHIR R4 3.1.1.4.7)."""
+    ranges = [found for event in value.get("event", ()) if event and (found := date_range(event))]
+    bounds = value.get("repeat", {}).get("boundsPeriod", {})
+    ranges += [(v.low, v.high) for v in _period(param, bounds)]
+    if ranges:
+        lows, highs = [low for low, _ in ranges if low], [high for _, high in ranges if high]
+        low = min(lows) if len(lows) == len(ranges) else None
+        yield IndexValue(param, "date", low=low, high=max(highs) if len(highs) == len(ranges) else None)
 
 
 def _period(param: str, value: JsonObject) -> Iterator[IndexValue]:

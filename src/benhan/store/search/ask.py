@@ -74,11 +74,17 @@ def condition(resource_type: str, name: str, value: str, depth: int = 0) -> Cond
     if param.type != "reference":
         raise chain_error(name)
     targets = [modifier] if modifier else sorted(param.targets)
-    found = [condition(t, rest, value, depth + 1) for t in targets if t in RESOURCE_TYPES]
-    inner = tuple(c for c in found if c is not None)
+    inner = []
+    for target in targets:
+        try:
+            found = condition(target, rest, value, depth + 1)
+        except InvalidInput:  # leads nowhere from this type; it may from another
+            found = None
+        if found is not None:
+            inner.append(found)
     if not inner:
         raise chain_error(name)
-    return Chain(resource_type, param, inner, name, value)
+    return Chain(resource_type, param, tuple(inner), name, value)
 
 
 def answered(param: SearchParam) -> bool:

@@ -21,18 +21,20 @@ from benhan.store.search.condition import (
     split_prefix,
 )
 
-#: Prefix → test of a stored range ``[low, high)`` against the asked one. The first bound is what an index can use.
+#: Prefix → test of a stored range ``[low, high)`` of a row ``i`` against the asked one; an index can use the first bound.
 TESTS = {
-    "eq": "i.low >= {low} and i.low < {high} and i.high <= {high}",
-    "ne": "(i.low < {low} or i.high > {high})",
-    "gt": "i.high > {high}",
-    "lt": "i.low < {low}",
-    "ge": "i.high > {low} and (i.high > {high} or i.low >= {low})",
-    "le": "i.low < {high} and (i.low < {low} or i.high <= {high})",
-    "sa": "i.low >= {high}",
-    "eb": "i.high <= {low}",
-    "ap": "i.low < {high} and i.high > {low}",
+    "eq": "{i}.low >= {low} and {i}.low < {high} and {i}.high <= {high}",
+    "ne": "({i}.low < {low} or {i}.high > {high})",
+    "gt": "{i}.high > {high}",
+    "lt": "{i}.low < {low}",
+    "ge": "{i}.high > {low} and ({i}.high > {high} or {i}.low >= {low})",
+    "le": "{i}.low < {high} and ({i}.low < {low} or {i}.high <= {high})",
+    "sa": "{i}.low >= {high}",
+    "eb": "{i}.high <= {low}",
+    "ap": "{i}.low < {high} and {i}.high > {low}",
 }
+_FROM_ABOVE = {"lt": "low", "le": "low", "eq": "low", "ap": "low", "eb": "high"}
+_FROM_BELOW = {"ge": "high", "gt": "high", "ap": "high", "eq": "low", "sa": "low"}
 _AT_TESTS = {
     "eq": "({at} >= {low} and {at} < {high})",
     "ne": "({at} < {low} or {at} >= {high})",
@@ -53,11 +55,24 @@ def date(
     if modifier:
         raise bad_modifier(names[0], modifier)
     keys = values.add([key64(resource_type, name) for name in names])
+    tests = date_tests(values, "i", names[0], value)
+    return has_row("index_date", alias, f"i.key = any({keys}::bigint[]) and {tests}")
+
+
+def date_tests(values: Values, i: str, param: str, value: str) -> str:
+    """Tests of a value, alternatives and all, against a row ``i`` of the parameter."""
     tests = []
     for part in alternatives(value):
-        prefix, (low, high) = _asked(names[0], part)
-        tests.append(TESTS[prefix].format(low=_instant(values, low), high=_instant(values, high)))
-    return has_row("index_date", alias, f"i.key = any({keys}::bigint[]) and {any_of(tests)}")
+        prefix, (low, high) = _asked(param, part)
+        tests.append(TESTS[prefix].format(i=i, low=_instant(values, low), high=_instant(values, high)))
+    return any_of(tests)
+
+
+def bounded_end(value: str, descending: bool) -> str:
+    """Column that these values bound on the side where a sorted page begins, so that an index can begin there; or ''."""
+    ends = _FROM_ABOVE if descending else _FROM_BELOW
+    found = {ends.get(split_prefix(part)[0], "") for part in alternatives(value)}
+    return found.pop() if len(found) == 1 else ""
 
 
 def last_updated(values: Values, alias: str, modifier: str, value: str) -> str:

@@ -1,22 +1,26 @@
 """The statement of one page: order, place of the cursor, limit.
 
 The first sort key, where it is an index row, drives the statement: the page is read from the index in its order, each
-resource at its least (descending: greatest) value. Resources without a value come last, as a second phase whose cursor
+resource at its least (descending: greatest) value. Of a period its start counts (descending: its end), or that end which
+a filter on the same date bounds: FHIR does not say which. Resources without a value come last, as a second phase whose cursor
 begins with null. Further keys are looked up row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from benhan.base.errors import InvalidInput
+from benhan.fhir import is_single
 from benhan.store.hashing import key64
 from benhan.store.indexing import NAMED_TYPES
 from benhan.store.reading import COLUMNS
+from benhan.store.search.ask import Plain
 from benhan.store.search.condition import Values
+from benhan.store.search.date import bounded_end, date_tests
 from benhan.store.search.parse import Asked
 from benhan.store.search.plan import known_type, where
 
@@ -50,7 +54,11 @@ def sort_keys(asked: Asked) -> list[SortKey]:
 
     Raises: ``InvalidInput`` (store.search-sort): token, reference and composite values are kept as hashes.
     """
-    return [_key(asked.type, name, descending, n) for n, (name, descending) in enumerate(asked.sort)]
+    keys = [_key(asked.type, name, descending, n) for n, (name, descending) in enumerate(asked.sort)]
+    for one in _of_sort_row(asked) if has_phases(keys) else ():
+        if column := bounded_end(one.value, keys[0].descending):
+            keys[0] = replace(keys[0], column=column)
+    return keys
 
 
 def _key(resource_type: str, name: str, descending: bool, n: int) -> SortKey:
@@ -79,15 +87,18 @@ def page_sql(
 ) -> str:
     """The statement of one page of at most ``limit`` rows: columns of the log, rid, patient, sort keys as text."""
     keys = sort_keys(asked)
-    parts = [where(values, "c", asked, extra)]
-    joins = []
     phased = has_phases(keys)
+    own = _of_sort_row(asked) if phased and phase == "present" else []
+    parts = [where(values, "c", replace(asked, filters=[f for f in asked.filters if f not in own]), extra)]
+    parts += [date_tests(values, "s0", asked.sort[0][0], f.value) for f in own]
+    joins = []
     if phased and phase == "absent":
         first, keys = keys[0], keys[1:]
         parts.append(_no_row(values, first))
     elif phased:
         joins.append(_driving(values, keys[0]))
-        parts.append(_is_first(keys[0]))
+        if not (known_type(asked.type, asked.sort[0][0]) and is_single(asked.type, asked.sort[0][0])):
+            parts.append(_is_first(keys[0]))
     start = 1 if phased and phase == "present" else 0
     joins += [_looked_up(values, k) for k in keys[start:] if k.table]
     down = bool(keys) and keys[0].descending
@@ -109,6 +120,15 @@ def page_sql(
         "join log l on l.tenant = %(tenant)s and l.type = m.type and l.id = m.id and l.version = m.version "
         f"left join record_key k on k.tenant = l.tenant and k.id = l.key_id order by {outer}"
     )
+
+
+def _of_sort_row(asked: Asked) -> list[Plain]:
+    """Filters on the date that the page is sorted by, where a resource has at most one: they are asked of the very row
+    that drives the page, so that the index begins where they hold and not at the newest of all."""
+    name = asked.sort[0][0]
+    if known_type(asked.type, name) != "date" or not is_single(asked.type, name):
+        return []
+    return [f for f in asked.filters if isinstance(f, Plain) and f.param.name == name and not f.modifier]
 
 
 def _ordered(expression: str, descending: bool) -> str:

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.base.json_door import dumps, loads
 from benhan.fhir import RESOURCE_TYPES, search_params
-from benhan.store.search.ask import Condition, condition
+from benhan.store.search.ask import Condition, condition, leaves
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 1000
+MOST_CONDITIONS = 40
 #: Parameters of the result that do not filter; the skins use them.
 _SILENT = frozenset({"_format", "_pretty", "_contained", "_containedType"})
 _INCLUDES = ("_include", "_revinclude")
@@ -65,6 +66,14 @@ def parse(resource_type: str, params: Sequence[tuple[str, str]] | str) -> Asked:
                 asked.ignored.append(name)
             else:
                 asked.filters.append(found)
+    if (
+        sum(1 for f in asked.filters for _ in leaves(f)) > MOST_CONDITIONS
+    ):  # the planner tries orders of joins
+        raise InvalidInput(
+            "store.search-too-many",
+            f"Tìm kiếm có nhiều hơn {MOST_CONDITIONS} điều kiện.",
+            issue_type="too-costly",
+        )
     return asked
 
 
