@@ -158,3 +158,12 @@ async def test_validate_against_a_profile(doctor: Client, facility: str) -> None
     assert errors(await doctor.post(f"{address}?profile={profile}", json=bare)) > 0
     assert errors(await doctor.post(address, json=wrapped)) > 0
     assert errors(await doctor.post(f"{address}?profile=urn:khong-co", json=bare)) == 1
+
+
+async def test_what_a_refusal_quotes_cannot_turn_the_writing(doctor: Client, facility: str) -> None:
+    """Text that a caller sent comes back without characters that our own door would refuse, in JSON and in XML."""
+    for value in ("\u202e", "\u2066x", "\x01", "\ufffe"):
+        for kind in ("json", "xml"):
+            answer = await doctor.get(f"/fhir/{facility}/Patient", params={"_sort": value, "_format": kind})
+            assert answer.status_code == 400, (value, kind)
+            assert value not in answer.text

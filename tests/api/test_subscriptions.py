@@ -89,7 +89,8 @@ def parts(message: Json, name: str) -> list[str]:
 def status_of(message: Json, name: str = "type") -> str:
     """One value of a status."""
     found = [p for p in message["entry"][0]["resource"]["parameter"] if p["name"] == name]
-    return str(next(v for k, v in found[0].items() if k != "name"))
+    value = next(v for k, v in found[0].items() if k != "name")
+    return str(value["reference"] if isinstance(value, dict) else value)
 
 
 @pytest.fixture(scope="module")
@@ -526,6 +527,33 @@ async def test_only_what_is_allowed_is_accepted(make: Maker, enter: Enter) -> No
         assert (await client.get(f"Subscription/{id}/$status")).status_code == 404
     with pytest.raises(NotAllowed):
         await admin_repo(house.store, house.tenant).create(house.asked())
+
+
+async def test_another_facility_hears_nothing(make: Maker) -> None:
+    """Changes at one facility are told to its own subscribers only, though ids, types and filters are the same."""
+    house = await make()
+    other = await house.store.create_tenant("facility", "51Z02", "Bệnh viện Khác")
+    theirs = House(house.store, other, "51Z02", house.receiver, house.pki)
+    await theirs.register("may-a")
+    async with house.receiver.there(house.pki):
+        ids = [await one.subscribed(content="full-resource") for one in (house, theirs)]
+        house.receiver.bodies.clear()
+        await house.visit("e1")
+        await house.visit("e2")
+        await theirs.visit("e1", "finished")
+        await run_once(house.store)
+        told = {
+            status_of(m, "subscription"): [e["resource"]["status"] for e in m["entry"][1:]]
+            for m in house.receiver.got
+        }
+        base = "https://benh-vien.example.vn/fhir"
+        assert told == {
+            f"{base}/51Z01/Subscription/{ids[0]}": ["planned", "planned"],
+            f"{base}/51Z02/Subscription/{ids[1]}": ["finished"],
+        }
+        async with theirs.client() as client:
+            assert (await client.get(f"Subscription/{ids[0]}/$events")).status_code == 404
+            assert (await client.get(f"Subscription/{ids[0]}")).status_code == 404
 
 
 async def test_nobody_of_flesh_subscribes(enter: Enter, tenant: UUID, facility: str) -> None:

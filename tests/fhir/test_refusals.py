@@ -464,11 +464,11 @@ def test_large_and_hostile_resources_take_time_in_proportion() -> None:
         "status": "active",
         "item": [{"linkId": str(n), "type": "string"} for n in range(3000)],
     }
-    started = time.perf_counter()
+    started = time.process_time()
     for resource in (bundle, carrier, form):
         fhir.validate(resource)
     assert 50 < len(refused(_patient(name=[{"ten": "x", "family": 1}] * 3000))) <= 100
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_rules_are_asked_beside_faults_of_values() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,11 +76,27 @@ async def test_first_writers_under_one_id(repo: Repository) -> None:
 STEP = st.tuples(st.sampled_from(["update", "match", "delete", "fail"]), st.integers(0, 2), st.integers(1, 3))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(plans=st.lists(st.lists(STEP, min_size=1, max_size=4), min_size=2, max_size=5))
-async def test_interleaved_transactions(
-    store: Store, tenant: UUID, plans: list[list[tuple[str, int, int]]]
-) -> None:
+Plans = list[list[tuple[str, int, int]]]
+SHARED = [HealthCheck.function_scoped_fixture]
+PLANS = st.lists(st.lists(STEP, min_size=1, max_size=4), min_size=2, max_size=5)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=SHARED)
+@given(plans=PLANS)
+async def test_interleaved_transactions(store: Store, tenant: UUID, plans: Plans) -> None:
+    """A few plans on every run."""
+    await interleave(store, tenant, plans)
+
+
+@pytest.mark.long
+@settings(max_examples=400, deadline=None, suppress_health_check=SHARED)
+@given(plans=st.lists(st.lists(STEP, min_size=1, max_size=5), min_size=2, max_size=16))
+async def test_many_interleaved_transactions(store: Store, tenant: UUID, plans: Plans) -> None:
+    """Many plans, up to sixteen transactions at once."""
+    await interleave(store, tenant, plans)
+
+
+async def interleave(store: Store, tenant: UUID, plans: Plans) -> None:
     """Transactions of several steps run at once: each is kept whole or not at all, and the log has no gap."""
     repo = store.repo(Ctx(tenant=tenant, actor=TESTER), SystemPolicy())
     salt = uuid4()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ JsonObject = dict[str, Any]
 ERROR_SYSTEM = "urn:benhan:error"
 """Code system of our error codes in ``OperationOutcome.issue.details``."""
 
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _WRITES = {"create", "update", "delete", "patch"}
 _TYPE_INTERACTIONS = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
@@ -39,13 +41,18 @@ def issue_of(issue: Issue, default: str) -> JsonObject:
         if issue.severity in ("fatal", "error", "warning", "information")
         else "error",
         "code": code if code in known else "processing",
-        "details": {"coding": [{"system": ERROR_SYSTEM, "code": issue.code}], "text": issue.text},
+        "details": {"coding": [{"system": ERROR_SYSTEM, "code": issue.code}], "text": _shown(issue.text)},
     }
     if issue.diagnostics:
-        out["diagnostics"] = issue.diagnostics
+        out["diagnostics"] = _shown(issue.diagnostics)
     if issue.expression:
-        out["expression"] = [issue.expression]
+        out["expression"] = [_shown(issue.expression)]
     return out
+
+
+def _shown(text: str) -> str:
+    """A sentence that may name what was sent, without characters that the JSON door refuses or that turn the writing."""
+    return _HIDDEN.sub("\ufffd", text)
 
 
 def capability_statement(
