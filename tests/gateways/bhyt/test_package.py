@@ -226,6 +226,16 @@ def test_xml_to_fhir_to_xml_is_identity(package: Package) -> None:
     _identity(package)
 
 
+@pytest.mark.parametrize(
+    "odd", ["1E999", "-9E-99999", "NaN", "Infinity", "1" * 60, "0." + "3" * 60, "1_000", "١٢"]
+)
+def test_odd_numbers_stay_text(odd: str) -> None:
+    """What is a number to Python but not to a table is carried as it stands."""
+    package = _changed(package_of(stories()[1], 2), "XML2", 1, SO_LUONG=odd)
+    package = _changed(package, "XML4", 1, GIA_TRI=odd)
+    _identity(_changed(package, "XML1", 1, T_TONGCHI_BV=odd))
+
+
 def test_signs_that_turn_text_are_left_out_and_told() -> None:
     """A name written backwards to the eye is not taken over as it looks."""
     raw = write_package(_story_with_name("Nguyễn Thị \u2066Mẫu"))

@@ -20,6 +20,7 @@ from benhan.cli import node
 from benhan.cli.common import console, open_store, operator_repo, progress
 from benhan.cli.demo import sharing, ward
 from benhan.cli.demo.cast import CAST_A, CAST_B, CAST_HUB, PASSWORD, PIN, enter, totp_seed
+from benhan.cli.demo.claims import send_claims
 from benhan.cli.demo.people import Invented, invent
 from benhan.cli.demo.seed import connect, populate, staff_all
 from benhan.cli.demo.stack import Stack, lay_out
@@ -53,6 +54,10 @@ async def build(stack: Stack, stores: AsyncExitStack, people: int) -> sharing.Pr
     star = next(iter(_new_person(crowd)))
     tsa = time_stamper(a.settings)
     the_ward = ward.Ward({r.username: await enter(a, at_a, r) for r in CAST_A}, star, tsa)
+    ends = await send_claims(stack, a, at_a, the_ward.players["bacsi"].staff, SEED + 2)
+    console.print(
+        "Hồ sơ BHYT ở bàn giám định: " + ", ".join(f"{n} {end}" for end, n in ends.items()), markup=False
+    )
     doctor_b = await enter(b, at_b, CAST_B[0])
     return sharing.Province(stack, hub, a, b, hub_tenant, at_a, at_b, the_ward, doctor_b)
 

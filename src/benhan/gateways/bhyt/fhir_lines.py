@@ -24,7 +24,7 @@ from benhan.gateways.bhyt.fhir_parts import (
 )
 from benhan.gateways.bhyt.package import Row
 from benhan.gateways.bhyt.tables import tables
-from benhan.gateways.bhyt.values import number
+from benhan.gateways.bhyt.values import fits, number
 
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 #: kinds of care whose drugs are given on the spot
@@ -110,7 +110,7 @@ def _result(about: About, row: Row) -> JsonObject:
         return clean({"resourceType": "DiagnosticReport", **shared, "conclusion": told})
     category = concept("http://terminology.hl7.org/CodeSystem/observation-category", "laboratory", "")
     observation: JsonObject = {"resourceType": "Observation", **shared, "category": [category]}
-    if _DECIMAL.fullmatch(value):
+    if _DECIMAL.fullmatch(value) and fits(Decimal(value)):
         observation["valueQuantity"] = clean({"value": Decimal(value), "unit": unit})
     elif PLAIN.fullmatch(value):
         observation["valueString"] = value

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
+from benhan.base.json_door import MAX_DIGITS
 from benhan.gateways.bhyt.money import ZERO
 from benhan.gateways.bhyt.package import Row
 
@@ -28,13 +29,22 @@ def day_of(text: str) -> date | None:
     return at.date() if at else None
 
 
+def fits(value: Decimal) -> bool:
+    """Whether a number is one that FHIR and money can carry; ``1E999`` in a tag is text, not an amount."""
+    return (
+        value.is_finite()
+        and len(value.as_tuple().digits) <= MAX_DIGITS
+        and abs(value.adjusted()) <= MAX_DIGITS
+    )
+
+
 def number(row: Row, name: str) -> Decimal:
     """Value of a number tag; 0 when empty or not a number."""
     try:
         value = Decimal(row.get(name) or "0")
     except InvalidOperation:
         return ZERO
-    return value if value.is_finite() else ZERO
+    return value if fits(value) else ZERO
 
 
 def parts(row: Row, name: str) -> list[str]:
