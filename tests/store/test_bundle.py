@@ -118,3 +118,50 @@ async def test_if_match_in_a_bundle(repo: Repository) -> None:
     assert answer["entry"][0]["response"]["status"] == "412"
     with pytest.raises(InvalidInput):
         await repo.bundle(bundle(*[entry("PUT", "Patient/a", {**a_patient(), "id": "a"})] * 2))
+
+
+async def test_names_of_entries_are_replaced_wherever_they_lead(repo: Repository) -> None:
+    """In addresses, in links of the narrative and in extensions; not in identifiers, nor in canonical addresses."""
+    binary, paper = (
+        "urn:uuid:7d6f2b2e-3c1e-4a55-9d52-0a6c5a1f0001",
+        "urn:uuid:7d6f2b2e-3c1e-4a55-9d52-0a6c5a1f0002",
+    )
+    document = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "identifier": [{"system": "urn:ietf:rfc:3986", "value": paper}],
+        "extension": [{"url": "urn:t", "valueUrl": binary}],
+        "text": {
+            "status": "generated",
+            "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><a href="{binary}">giấy</a> {binary}</div>',
+        },
+        "content": [{"attachment": {"url": binary, "title": binary}}],
+    }
+    response = {
+        "resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": binary,
+        "item": [{"linkId": "1", "answer": [{"valueUri": paper}, {"valueAttachment": {"url": "urn:uuid:khac"}}]}],
+    }  # fmt: skip
+    entries = [
+        {"fullUrl": paper, "resource": document},
+        {"resource": response},
+        {
+            "fullUrl": binary,
+            "resource": {"resourceType": "Binary", "contentType": "text/plain", "data": "eA=="},
+        },
+    ]
+    for entry in entries:
+        entry["request"] = {"method": "POST", "url": entry["resource"]["resourceType"]}  # type: ignore[index]
+    answer = await repo.bundle({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    kept = [e["resource"] for e in answer["entry"]]
+    target = f"Binary/{kept[2]['id']}"
+    assert kept[0]["content"] == [{"attachment": {"url": target, "title": binary}}]
+    assert kept[0]["extension"][0]["valueUrl"] == target
+    assert kept[0]["identifier"][0]["value"] == paper
+    assert f'href="{target}"' in kept[0]["text"]["div"]
+    assert f"</a> {binary}" in kept[0]["text"]["div"]
+    answers = kept[1]["item"][0]["answer"]
+    assert answers == [
+        {"valueUri": f"DocumentReference/{kept[0]['id']}"},
+        {"valueAttachment": {"url": "urn:uuid:khac"}},
+    ]
+    assert kept[1]["questionnaire"] == binary

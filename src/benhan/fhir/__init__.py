@@ -17,6 +17,7 @@ Face::
                                                       found); for a Patient its own id
     patients_of(resource) -> frozenset[str]           all of them
     references(resource) -> list[ReferenceAt]         every Reference with its path, contained ones included
+    addresses(resource) -> Iterator                   every other element that holds an address, with its holder
     operation_outcome(error) -> JsonObject            OperationOutcome of any BenhanError
     judge(resource, profile=None) -> list[Issue]      all errors, or (when there are none) FHIR's warnings
     outcome(issues) -> JsonObject                     OperationOutcome of issues; "valid" when there are none
@@ -44,7 +45,7 @@ See :class:`IndexValue` for what index rows carry.
 
 from benhan.fhir.dates import date_range
 from benhan.fhir.judgement import judge, outcome, validation_outcome
-from benhan.fhir.links import patient_of, patients_of, references
+from benhan.fhir.links import addresses, patient_of, patients_of, references
 from benhan.fhir.match_keys import match_keys
 from benhan.fhir.model import Component, IndexKind, IndexValue, ReferenceAt, SearchParam, SearchType
 from benhan.fhir.patch import fhirpath_patch, json_patch
@@ -75,6 +76,7 @@ __all__ = [
     "Unit",
     "ViewConstant",
     "ViewPath",
+    "addresses",
     "capability_statement",
     "code_system_parents",
     "compartment_params",

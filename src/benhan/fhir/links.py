@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from benhan.fhir.path_values import resource_node
 from benhan.fhir.tables import CHOICE_OF, ELEMENTS, load
 
 JsonObject = dict[str, Any]
+_ADDRESSES = frozenset({"uri", "url", "oid", "uuid", "xhtml"})
 _FIRST = ("patient", "subject", "beneficiary")
 
 
@@ -36,6 +38,24 @@ def _collect(value: Any, kind: str, where: str, out: list[ReferenceAt]) -> None:
                 out.append(_reference(one, here))
             at = str(one.get("resourceType", "")) if child == "Resource" else child
             _collect(one, at, here, out)
+
+
+def addresses(resource: JsonObject) -> Iterator[tuple[Any, Any, str]]:
+    """Every element that holds an address and is no Reference: (holder, key, its type uri, url, oid, uuid or xhtml)."""
+    yield from _addresses(resource, str(resource.get("resourceType", "")))
+
+
+def _addresses(value: Any, kind: str) -> Iterator[tuple[Any, Any, str]]:
+    known = ELEMENTS.get(kind, {})
+    for key, found in value.items():
+        child = known[key][0] if key in known else ""
+        listed = found if isinstance(found, list) else None
+        for place, one in ((None, found),) if listed is None else enumerate(listed):
+            if isinstance(one, str) and child in _ADDRESSES:
+                yield (value, key, child) if listed is None else (listed, place, child)
+            elif isinstance(one, dict) and child:
+                at = str(one.get("resourceType", "")) if child == "Resource" else child
+                yield from _addresses(one, at)
 
 
 def _reference(element: JsonObject, where: str) -> ReferenceAt:

@@ -21,6 +21,7 @@ from benhan.base.ids import new_id, new_uuid, placement_of_patient
 from benhan.base.json_door import JsonObject, loads
 from benhan.fhir import (
     RESOURCE_TYPES,
+    addresses,
     fhirpath_patch,
     json_patch,
     operation_outcome,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _ETAG = re.compile(r'(?:W/)?"(\d+)"')
+_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*["'])(urn:[^"']+)(["'])""")
 _MAX_ENTRIES = 5000
 
 
@@ -187,6 +189,27 @@ async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
                     expression=reference.path,
                 )
             reference.element["reference"] = found.reference
+    urns = {k: v for k, v in known.items() if k.startswith("urn:")}
+    if urns and _mentions(entry.resource, urns):
+        _point_addresses(entry.resource or {}, urns)
+
+
+def _mentions(value: Any, urns: dict[str, str]) -> bool:
+    """True when a text of a resource is the name of an entry, or a narrative that may lead to one."""
+    if value.__class__ is str:
+        return value in urns or (value[:4] == "<div" and "urn:" in value)
+    if value.__class__ is dict:
+        return any(_mentions(one, urns) for one in value.values())
+    return value.__class__ is list and any(_mentions(one, urns) for one in value)
+
+
+def _point_addresses(resource: JsonObject, urns: dict[str, str]) -> None:
+    """Names of entries in addresses and in links of the narrative (R4 3.1.0.11.2); identifiers keep theirs."""
+    for holder, key, kind in list(addresses(resource)):
+        if kind == "xhtml":
+            holder[key] = _LINK.sub(lambda m: f"{m[1]}{urns.get(m[2], m[2])}{m[3]}", holder[key])
+        elif holder[key] in urns:
+            holder[key] = urns[holder[key]]
 
 
 async def _one(tx: Repository, entry: _Entry) -> JsonObject:
