@@ -113,3 +113,44 @@ async def test_who_has_no_right_sees_nothing(as_person: Any, claims: tuple[str, 
     nurse = await as_person("dieuduong")
     await nurse.see("/bhyt", 403)
     await nurse.see(f"/bhyt/ho-so/{claims[0]}", 403)
+
+
+async def test_the_queue_shows_attempts_and_a_given_up_job_is_tried_again(
+    as_person: Any, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A portal that fails: the job waits with its next time; given up, it is sent again by a button; a bad package is held."""
+    from benhan import jobs
+    from benhan.base.errors import InvalidInput, NeighbourFailed
+    from benhan.gateways.bhyt import ingest
+
+    said: list[Exception] = [
+        NeighbourFailed("bhyt.portal-failed", "Cổng BHYT báo lỗi máy chủ."),
+        InvalidInput("bhyt.final", "Không gửi được."),
+    ]
+
+    async def fail(*_: Any) -> None:
+        raise said[0]
+
+    jobs.register("bhyt.submit", fail)
+    officer = await as_person("khth")
+    await house.repo.outbox("bhyt.submit", "MA-LK-01:1", {"encounter": "mau"})
+    assert "MA-LK-01" in await officer.see("/bhyt/hang-doi")
+    await jobs.run_once(house.store)
+    text = await officer.see("/bhyt/hang-doi")
+    assert "Cổng BHYT báo lỗi máy chủ." in text
+    said.pop(0)
+    await house.repo.outbox("bhyt.submit", "MA-LK-02:1", {"encounter": "mau"})
+    await jobs.run_once(house.store)
+    (given_up,) = await jobs.dead(house.store, house.tenant)
+    text = await officer.see("/bhyt/hang-doi")
+    assert "Không gửi được." in text
+    await officer.press("/bhyt/hang-doi", viec=str(given_up.job_id))
+    assert await jobs.dead(house.store, house.tenant) == []
+    await officer.press("/bhyt/hang-doi", 404, viec=str(given_up.job_id))
+    await ingest(house.repo, b"<KHAC/>", "la.xml")
+    text = await officer.see("/bhyt/hang-doi")
+    assert "la.xml" in text
+    from benhan.gateways.bhyt import quarantined
+
+    (held,) = await quarantined(house.repo)
+    await officer.press("/bhyt/hang-doi", goi=held.sha256)

@@ -12,6 +12,7 @@ Face::
     await run_once(store) -> int            dispatch and run everything that is ready; number of jobs run
     await run_worker(store, stop)           until the event is set
     await dead(store, tenant) -> list[DeadJob]
+    await pending(store, tenant, prefix="") -> list[PendingJob(topic, key, attempts, due, code, text)]
     await replay(store, job_id, tenant=None) -> bool
     await start_export(repo, BulkAsked(request, types, …)) -> UUID; start_import(repo, ndjson) -> UUID
     await bulk_job(repo, id) -> BulkJob; bulk_file(repo, id, number) -> bytes; delete_bulk_job(repo, id)
@@ -29,7 +30,7 @@ from benhan.jobs.bulk import (
     start_export,
     start_import,
 )
-from benhan.jobs.jobs import DeadJob, Jobs, dead, replay, run_once, run_worker, waiting
+from benhan.jobs.jobs import DeadJob, Jobs, PendingJob, dead, pending, replay, run_once, run_worker, waiting
 from benhan.jobs.registry import Handler, Source, handler, register, register_source, topics
 from benhan.jobs.subscriptions import (
     Event,
@@ -58,6 +59,7 @@ __all__ = [
     "Event",
     "Handler",
     "Jobs",
+    "PendingJob",
     "Source",
     "Subscription",
     "add_events",
@@ -71,6 +73,7 @@ __all__ = [
     "failed",
     "forget_old",
     "handler",
+    "pending",
     "put_subscription",
     "queue",
     "read_subscription",

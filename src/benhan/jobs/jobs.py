@@ -38,6 +38,15 @@ _DEAD = (
     "order by at desc limit 1) f on true "
     "where j.status = 'failed' and j.args ->> 'tenant' = %(tenant)s::text order by j.id"
 )
+_PENDING = (
+    "select o.topic, o.key, coalesce(j.attempts, 0), coalesce(j.scheduled_at, o.at), f.code, f.text "
+    "from outbox o left join jobs.procrastinate_jobs j on (j.args ->> 'outbox_id')::bigint = o.id "
+    "and j.args ->> 'tenant' = %(tenant)s::text "
+    "left join lateral (select at, code, text from job_failure f where f.tenant = o.tenant and f.outbox_id = o.id "
+    "order by at desc limit 1) f on true "
+    "where o.tenant = %(tenant)s and o.topic like %(topics)s and (j.id is null and o.dispatched_at is null "
+    "or j.status in ('todo', 'doing')) order by 4, o.id limit 500"
+)
 _REPLAY = (
     "update jobs.procrastinate_jobs set status = 'todo', attempts = 0, scheduled_at = null "
     "where id = %s and status = 'failed' and (%s::text is null or args ->> 'tenant' = %s)"
@@ -58,6 +67,18 @@ class DeadJob:
     outbox_id: int
     attempts: int
     failed_at: datetime | None
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PendingJob:
+    """A delivery under way: ``attempts`` made so far, when the next one is due, what the last one said."""
+
+    topic: str
+    key: str
+    attempts: int
+    due: datetime
     code: str
     text: str
 
@@ -211,6 +232,14 @@ async def dead(store: Store, tenant: UUID) -> list[DeadJob]:
     async with store.system_repo(tenant).transaction() as tx:
         rows = await (await tx.open_connection.execute(_DEAD, {"tenant": tenant})).fetchall()
     return [DeadJob(r[0], r[1], r[2], r[3], r[4], r[5], r[6] or "", r[7] or "") for r in rows]
+
+
+async def pending(store: Store, tenant: UUID, prefix: str = "") -> list[PendingJob]:
+    """Deliveries of a tenant not yet done nor given up, of topics that begin with ``prefix``, next due first."""
+    async with store.system_repo(tenant).transaction() as tx:
+        asked = {"tenant": tenant, "topics": prefix.replace("%", "") + "%"}
+        rows = await (await tx.open_connection.execute(_PENDING, asked)).fetchall()
+    return [PendingJob(r[0], r[1], r[2], r[3], r[4] or "", r[5] or "") for r in rows]
 
 
 async def replay(store: Store, job_id: int, tenant: UUID | None = None) -> bool:

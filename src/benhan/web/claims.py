@@ -15,7 +15,7 @@ from benhan import records
 from benhan.base.clock import VIETNAM, local_date
 from benhan.base.errors import BenhanError, InvalidInput
 from benhan.gateways import bhyt
-from benhan.web import claim_fix, claim_slips, costs, lists, rail
+from benhan.web import claim_fix, claim_queue, claim_slips, costs, lists, rail
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
 
@@ -271,6 +271,7 @@ ROUTES = [
     Route("/bhyt/ho-so/{ma_lk}/cho-qua", let_pass, methods=["POST"]),
     Route("/bhyt/ho-so/{ma_lk}/dong", note_line, methods=["POST"]),
     *claim_fix.ROUTES,
+    *claim_queue.ROUTES,
     *claim_slips.ROUTES,
     *costs.ROUTES,
     Route("/bhyt/ho-so/{ma_lk}/xml", download, methods=["GET"]),
