@@ -234,6 +234,24 @@ async def test_listed_search_parameters_are_understood(store: Store, tenant: UUI
                 assert answer.status_code >= 400, (kind, name)
 
 
+async def test_listed_includes_are_understood(store: Store, tenant: UUID, facility: str) -> None:
+    """Each listed _include and _revinclude of the story's types is taken; one that is not listed is refused."""
+    async with open_client(store, tenant) as http:
+        base = f"/fhir/{facility}"
+        statement = (await http.get(f"{base}/metadata")).json()
+        for resource in statement["rest"][0]["resource"]:
+            kind = resource["type"]
+            if kind not in ("Patient", "Encounter", "Observation"):
+                continue
+            for name, listed in (("_include", "searchInclude"), ("_revinclude", "searchRevInclude")):
+                for first in range(0, len(resource[listed]), 40):
+                    asked = [(name, one) for one in resource[listed][first : first + 40]]
+                    answer = await http.get(f"{base}/{kind}", params=asked)
+                    assert answer.status_code == 200, (kind, answer.text)
+                strange = await http.get(f"{base}/{kind}", params={name: f"{kind}:status"})
+                assert strange.status_code == 400, (kind, name)
+
+
 def test_policy_of_the_tests_is_a_policy() -> None:
     """The shipped policy denies by default; only these tests open everything."""
     assert AccessPolicy().rights == {}

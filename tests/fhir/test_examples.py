@@ -110,7 +110,7 @@ def test_search_expressions_select_what_the_oracle_selects(examples: list[dict[s
     for resource in examples:
         plain = _floats(resource)
         for name, param in fhir.search_params(resource["resourceType"]).items():
-            if not param.extracted or "resolve()" in param.expression:
+            if not param.extracted or "resolve()" in param.expression or param.url.startswith("urn:"):
                 continue
             ours = _plain([n[1] for n in evaluate(param.expression, resource) if n[1] is not None])
             asked = re.sub(r"\b(?:Domain)?Resource\.", resource["resourceType"] + ".", param.expression)

@@ -62,8 +62,22 @@ def searchable(kind: str) -> list[str]:
     )
 
 
+def included() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What ``_include`` takes for each type, and ``_revinclude``: every reference that is answered, and the wildcard."""
+    forward: dict[str, list[str]] = {kind: ["*"] for kind in SERVED}
+    back: dict[str, list[str]] = {kind: [] for kind in SERVED}
+    for kind in SERVED:
+        for name, param in search_params(kind).items():
+            if param.type == "reference" and param.extracted:
+                forward[kind].append(f"{kind}:{name}")
+                for target in param.targets & SERVED:
+                    back[target].append(f"{kind}:{name}")
+    return forward, back
+
+
 def statement(base: str) -> JsonObject:
     """CapabilityStatement of the FHIR door at ``base``."""
+    forward, back = included()
     made = capability_statement(
         sorted(SERVED),
         INTERACTIONS,
@@ -72,6 +86,8 @@ def statement(base: str) -> JsonObject:
         version("benhan"),
         STATED,
         system_interactions=SYSTEM_INTERACTIONS,
+        includes=forward,
+        revincludes=back,
         conditional=True,
         security=(
             "Phiên đăng nhập, hoặc OAuth2 client_credentials (private_key_jwt) gắn với chứng "

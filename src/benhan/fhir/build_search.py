@@ -8,6 +8,9 @@ from typing import Any
 Json = dict[str, Any]
 
 _ALL_TYPES = ("Resource", "DomainResource")
+_RELATIONSHIP = "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship"
+#: R4 gives the components of this parameter each other's expression.
+_EXCHANGED = {(_RELATIONSHIP, "code"): "target", (_RELATIONSHIP, "target"): "code"}
 
 
 def split_union(expression: str) -> list[str]:
@@ -33,9 +36,11 @@ def split_union(expression: str) -> list[str]:
 
 
 def expression_for(expression: str, resource_type: str, parents: tuple[str, ...]) -> str:
-    """The members of the union that start at this type or at one of its bases."""
+    """The members of the union that start at this type or at one of its bases; a bare element is of this type."""
     own = []
     for part in split_union(expression):
+        if re.fullmatch(r"[a-z]\w*", part):  # InsurancePlan-name is written ``name | alias``
+            part = f"{resource_type}.{part}"
         head = re.match(r"[(\s]*([A-Z][A-Za-z]*)", part)
         if head and head.group(1) in (resource_type, *parents):
             own.append(part)
@@ -72,7 +77,7 @@ def _entry(parameter: Json, resource_type: str, by_url: dict[str, Json]) -> Json
             {
                 "code": by_url[c["definition"]]["code"],
                 "type": by_url[c["definition"]]["type"],
-                "expression": c["expression"],
+                "expression": _EXCHANGED.get((parameter["url"], c["expression"]), c["expression"]),
             }
             for c in parameter["component"]
             if c["definition"] in by_url

@@ -65,13 +65,14 @@ def capability_statement(
     *,
     system_interactions: Sequence[str] = ("transaction", "batch"),
     includes: Mapping[str, Iterable[str]] | None = None,
+    revincludes: Mapping[str, Iterable[str]] | None = None,
     conditional: bool = False,
     security: str | None = None,
 ) -> JsonObject:
     """What the node really serves, and nothing else: every argument is what the caller has switched on.
 
     Shape:   ``interactions`` by type, or one list for all types; ``params`` by type, names known to
-             :func:`search_params`; ``includes`` by type (``Encounter:patient``); ``date`` a FHIR dateTime.
+             :func:`search_params`; ``includes``, ``revincludes`` by type (``Encounter:patient``); ``date`` a FHIR dateTime.
     Raises:  ``ValueError`` when a type, an interaction or a parameter is claimed that FHIR R4 does not know.
     """
     by_type = interactions if isinstance(interactions, Mapping) else None
@@ -81,7 +82,10 @@ def capability_statement(
             name,
             list(by_type.get(name, ())) if by_type is not None else same,
             list(params.get(name, ())),
-            list((includes or {}).get(name, ())),
+            {
+                "searchInclude": sorted((includes or {}).get(name, ())),
+                "searchRevInclude": sorted((revincludes or {}).get(name, ())),
+            },
             conditional,
         )
         for name in sorted(set(types))
@@ -112,7 +116,7 @@ def _known(given: Iterable[str], allowed: Iterable[str]) -> None:
 
 
 def _resource(
-    name: str, interactions: list[str], params: list[str], includes: list[str], conditional: bool
+    name: str, interactions: list[str], params: list[str], includes: dict[str, list[str]], conditional: bool
 ) -> JsonObject:
     _known([name], RESOURCE_TYPES)
     _known(interactions, _TYPE_INTERACTIONS)
@@ -128,8 +132,7 @@ def _resource(
     if conditional and _WRITES & set(interactions):
         out["conditionalCreate"] = "create" in interactions
         out["conditionalUpdate"] = "update" in interactions
-    if includes:
-        out["searchInclude"] = sorted(includes)
+    out.update({key: listed for key, listed in includes.items() if listed})
     if params:
         out["searchParam"] = [
             {"name": p, "definition": known[p].url, "type": known[p].type} for p in sorted(set(params))
