@@ -132,6 +132,32 @@ async def test_export_of_a_group(store: Store, tenant: UUID, facility: str) -> N
         assert (await client.post(f"{base}/$export", json=body)).status_code == 400
 
 
+async def test_what_was_deleted_since_is_told(store: Store, tenant: UUID, facility: str) -> None:
+    """With _since: Bundles of DELETE for what is deleted now, within the types and patients asked for."""
+    repo = admin_repo(store, tenant)
+    await three_people(repo)
+    for kind, name in (("Observation", "a-final"), ("Observation", "b-final"), ("Organization", "o")):
+        await repo.delete(kind, name)
+    async with open_client(store, tenant) as client:
+        for path, wanted in (
+            (
+                "$export?_type=Observation,Organization",
+                ["Observation/a-final", "Observation/b-final", "Organization/o"],
+            ),
+            ("Patient/$export?_type=Observation", ["Observation/a-final", "Observation/b-final"]),
+            ("Group/g/$export?_type=Observation", ["Observation/a-final"]),
+        ):
+            asked = await client.get(f"/fhir/{facility}/{path}&_since=2020-01-01T00:00:00Z")
+            made = await manifest(client, store, asked.headers["content-location"])
+            [file] = made["deleted"]
+            assert (file["type"], file["count"]) == ("Bundle", len(wanted))
+            told = [json.loads(line) for line in (await client.get(file["url"])).text.splitlines()]
+            assert [b["entry"][0]["request"]["url"] for b in told] == wanted
+            assert {b["type"] for b in told} == {"transaction"}
+        asked = await client.get(f"/fhir/{facility}/$export?_type=Observation")
+        assert (await manifest(client, store, asked.headers["content-location"]))["deleted"] == []
+
+
 async def test_export_filtered_by_searches(store: Store, tenant: UUID, facility: str) -> None:
     """_typeFilter: one of a type's searches must find a resource; types without filter come whole."""
     await three_people(admin_repo(store, tenant))

@@ -30,6 +30,7 @@ from benhan.jobs import run_once, start_import
 from benhan.store import Store, SystemPolicy
 
 from .conftest import Client, Enter, admin_repo, code_of
+from .fuzzing import Fuzzer
 
 GUIDE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 VISITS, RESULTS, CLOSED = (
@@ -618,3 +619,19 @@ def test_topics_are_stated(settings: Settings) -> None:
     """The shipped topics, each with a Vietnamese title and filters that are search parameters."""
     assert len(topics()) >= 5
     assert all(topic.title and topic.filters for topic in topics().values())
+
+
+async def test_spoilt_subscriptions_are_refused_and_nothing_breaks(make: Maker) -> None:
+    """Whatever is wrong with it: accepted or refused with an outcome, never a fault of ours; then one that is right."""
+    house = await make()
+    spoiler = Fuzzer(7, "")
+    async with house.receiver.there(house.pki), house.client() as client:
+        for number in range(150):
+            asked = house.asked(filters=["Encounter?patient=p1"], **{"heartbeat-period": 600, "max-count": 3})
+            for _ in range(spoiler.random.choice((1, 1, 2))):
+                spoiler._spoil(asked)
+            answer = await client.put(f"Subscription/s{number % 9}", json={**asked, "id": f"s{number % 9}"})
+            assert answer.status_code in (200, 201, 400, 403), (asked, answer.text)
+        await run_once(house.store)
+        id = await house.subscribed()
+        assert await house.shown(id) == "active"

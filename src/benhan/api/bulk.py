@@ -21,6 +21,7 @@ from benhan.base.errors import InvalidInput, NotFound, RuleViolation
 from benhan.base.json_door import JsonObject, dumps
 from benhan.fhir import date_range, operation_outcome, split_reference, validate
 from benhan.jobs import (
+    DELETED,
     BulkAsked,
     BulkJob,
     bulk_file,
@@ -218,16 +219,26 @@ def _job(request: Request) -> UUID:
 
 def _manifest(job: BulkJob, base: str) -> JsonObject:
     listed = [
-        {"type": f.type, "url": f"{base}/$bulk/{job.id}/{f.number}", "count": f.rows}
+        {
+            "type": "Bundle" if f.type == DELETED else f.type,
+            "url": f"{base}/$bulk/{job.id}/{f.number}",
+            "count": f.rows,
+            "part": "error" if f.type == "OperationOutcome" else "deleted" if f.type == DELETED else "output",
+        }
         for f in job.files
         if f.type
     ]
+
+    def part(name: str) -> list[JsonObject]:
+        return [{k: v for k, v in one.items() if k != "part"} for one in listed if one["part"] == name]
+
     out: JsonObject = {
         "transactionTime": fhir_instant(job.started_at),
         "request": job.asked.get("request", f"{base}/$import"),
         "requiresAccessToken": True,
-        "output": [one for one in listed if one["type"] != "OperationOutcome"],
-        "error": [one for one in listed if one["type"] == "OperationOutcome"],
+        "output": part("output"),
+        "deleted": part("deleted"),
+        "error": part("error"),
     }
     if job.kind == "import":
         out["extension"] = {"written": job.place.get("written", 0), "refused": job.place.get("refused", 0)}

@@ -21,6 +21,7 @@ Face::
 """
 
 from benhan.jobs.bulk import (
+    DELETED,
     BulkAsked,
     BulkFile,
     BulkJob,
@@ -52,6 +53,7 @@ from benhan.jobs.subscriptions import (
 )
 
 __all__ = [
+    "DELETED",
     "BulkAsked",
     "BulkFile",
     "BulkJob",

@@ -20,8 +20,21 @@ from benhan.base.ids import new_uuid
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.fhir import RESOURCE_TYPES, operation_outcome
 from benhan.jobs.registry import Handler, register
-from benhan.store import Action, Actor, Ctx, ExportAsked, Repository, Scope, Store, Stored, export_page
+from benhan.store import (
+    Action,
+    Actor,
+    Ctx,
+    ExportAsked,
+    Repository,
+    Scope,
+    Store,
+    Stored,
+    deleted_page,
+    export_page,
+)
 
+#: Type under which the file of deletions is kept.
+DELETED = "-deleted"
 EXPORT_TOPIC, IMPORT_TOPIC = "bulk.export", "bulk.import"
 FILE_ROWS, FILE_BYTES, BATCH = 20_000, 8_000_000, 100
 _MAX_TOLD, _ASKED_AT_ONCE = 1000, 100
@@ -248,6 +261,8 @@ async def run_export(store: Store, tenant: UUID, payload: JsonObject) -> None:
             place = {"type": kind, "after": after if after is not None else "\uffff"}
             if not await _keep(store, tenant, job.id, kind, rows, place):
                 return  # cancelled meanwhile
+    if asked["since"] and not await _deletions(store, tenant, repo, job, place):
+        return
     if asked.get("untold") and not any(f.type == "OperationOutcome" for f in job.files):
         await _keep(store, tenant, job.id, "OperationOutcome", [dumps(o) for o in asked["untold"]], place)
     await _finish(store, tenant, job.id, "done")
@@ -257,22 +272,43 @@ async def _one_file(
     repo: Repository, asked: JsonObject, kind: str, after: str
 ) -> tuple[list[bytes], str | None]:
     """Lines of one file, and the id to go on from; None at the end of the type."""
-    since = datetime.fromisoformat(asked["since"]) if asked["since"] else None
-    members = asked.get("members")
-    limited = None if members is None else tuple(members)
     queries = [query for name, query in asked.get("filters", ()) if name == kind]
     lines: list[bytes] = []
     size = 0
     cursor: str | None = after
     while cursor is not None and len(lines) < FILE_ROWS and size < FILE_BYTES:
-        page = ExportAsked(kind, cursor, since, bool(asked["compartment"]), limited)
-        found, cursor = await export_page(repo, page)
+        found, cursor = await export_page(repo, _page_of(asked, kind, cursor))
         if queries:
             fitting = await _fitting(repo, kind, queries, [s.id for s in found])
             found = [s for s in found if s.id in fitting]
         lines += [_line(s) for s in found]
         size += sum(map(len, lines[-len(found) :])) if found else 0
     return lines, cursor
+
+
+async def _deletions(store: Store, tenant: UUID, repo: Repository, job: BulkJob, place: JsonObject) -> bool:
+    """What was deleted since: Bundles of DELETE (Bulk Data 2.0, 6.3); False when the job was cancelled meanwhile."""
+    if any(f.type == DELETED for f in job.files):
+        return True
+    lines: list[bytes] = []
+    for kind in job.asked["types"]:
+        after: str | None = ""
+        while after is not None:
+            ids, after = await deleted_page(repo, _page_of(job.asked, kind, after))
+            lines += [_deletion(kind, one) for one in ids]
+    return not lines or await _keep(store, tenant, job.id, DELETED, lines, place)
+
+
+def _deletion(kind: str, resource_id: str) -> bytes:
+    entry = {"request": {"method": "DELETE", "url": f"{kind}/{resource_id}"}}
+    return dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+
+def _page_of(asked: JsonObject, kind: str, after: str) -> ExportAsked:
+    since = datetime.fromisoformat(asked["since"]) if asked["since"] else None
+    members = asked.get("members")
+    limited = None if members is None else tuple(members)
+    return ExportAsked(kind, after, since, bool(asked["compartment"]), limited)
 
 
 async def _fitting(repo: Repository, kind: str, queries: list[str], ids: list[str]) -> set[str]:

@@ -30,7 +30,7 @@ from benhan.store.conditions import refuse_existing
 from benhan.store.destruction import destroy_record
 from benhan.store.drafts import Drafts
 from benhan.store.everything import EverythingAsked, document_parts, everything
-from benhan.store.exporting import ExportAsked, export_page
+from benhan.store.exporting import ExportAsked, deleted_page, export_page
 from benhan.store.feed import feed_end, version_before
 from benhan.store.history import HistoryAsked, HistoryPage
 from benhan.store.model import (
@@ -81,6 +81,7 @@ __all__ = [
     "TenantInfo",
     "WriteGuard",
     "backup",
+    "deleted_page",
     "destroy_record",
     "document_parts",
     "everything",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benhan.store.audit import AuditEntry
 from benhan.store.model import Action, Stored
@@ -23,6 +23,15 @@ _PAGE = (
     "and (%(patients)s::text[] is null or c.patient = any(%(patients)s)) "
     "and (%(members)s::text[] is null or c.patient = any(%(members)s)) "
     "and (%(since)s::timestamptz is null or c.at >= %(since)s) order by c.id limit %(limit)s"
+)
+
+
+_DELETED = (
+    "select c.id, c.patient from current_version c where c.tenant = %(tenant)s and c.type = %(type)s "
+    "and c.id > %(after)s and c.deleted and c.at >= %(since)s "
+    "and (not %(compartment)s or c.patient is not null) "
+    "and (%(patients)s::text[] is null or c.patient = any(%(patients)s)) "
+    "and (%(members)s::text[] is null or c.patient = any(%(members)s)) order by c.id limit %(limit)s"
 )
 
 
@@ -45,17 +54,7 @@ async def export_page(repo: Repository, asked: ExportAsked) -> tuple[list[Stored
 
     Raises: ``NotAllowed``, ``NotFound`` (store.unknown-type).
     """
-    scope = allowed_scope(repo, Action.EXPORT, asked.type)
-    values = {
-        "tenant": repo.ctx.tenant,
-        "type": asked.type,
-        "after": asked.after,
-        "since": asked.since,
-        "compartment": asked.compartment,
-        "patients": sorted(scope.patient_ids) if scope.kind == "patients" else None,
-        "members": None if asked.members is None else list(asked.members),
-        "limit": asked.limit,
-    }
+    values = _values(repo, asked)
     async with repo.looking() as tx:
         rows = await (await tx.open_connection.execute(_PAGE.encode(), values)).fetchall()
         found: list[Stored] = []
@@ -65,9 +64,40 @@ async def export_page(repo: Repository, asked: ExportAsked) -> tuple[list[Stored
             if stored is not None:
                 found.append(stored)
                 counts[row[12]] = counts.get(row[12], 0) + 1
-        at, entity = tx.clock.now(), f"{asked.type}?"
-        for patient, number in counts.items():
-            tx.note_entry(
-                AuditEntry(tx.ctx, at, Action.EXPORT, entity, None, patient, "0", {"found": number})
-            )
+        _note(tx, asked, counts)
     return found, rows[-1][1] if len(rows) == asked.limit else None
+
+
+async def deleted_page(repo: Repository, asked: ExportAsked) -> tuple[list[str], str | None]:
+    """Ids that were deleted since ``asked.since`` and still are, and the id to go on from; audited by patient.
+
+    Raises: ``NotAllowed``, ``NotFound`` (store.unknown-type).
+    """
+    values = _values(repo, asked)
+    async with repo.looking() as tx:
+        rows = await (await tx.open_connection.execute(_DELETED.encode(), values)).fetchall()
+        counts: dict[str | None, int] = {}
+        for row in rows:
+            counts[row[1]] = counts.get(row[1], 0) + 1
+        _note(tx, asked, counts)
+    return [row[0] for row in rows], rows[-1][0] if len(rows) == asked.limit else None
+
+
+def _note(tx: Repository, asked: ExportAsked, counts: dict[str | None, int]) -> None:
+    at, entity = tx.clock.now(), f"{asked.type}?"
+    for patient, number in counts.items():
+        tx.note_entry(AuditEntry(tx.ctx, at, Action.EXPORT, entity, None, patient, "0", {"found": number}))
+
+
+def _values(repo: Repository, asked: ExportAsked) -> dict[str, Any]:
+    scope = allowed_scope(repo, Action.EXPORT, asked.type)
+    return {
+        "tenant": repo.ctx.tenant,
+        "type": asked.type,
+        "after": asked.after,
+        "since": asked.since,
+        "compartment": asked.compartment,
+        "patients": sorted(scope.patient_ids) if scope.kind == "patients" else None,
+        "members": None if asked.members is None else list(asked.members),
+        "limit": asked.limit,
+    }
