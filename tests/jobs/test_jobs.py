@@ -9,7 +9,7 @@ import pytest
 
 from benhan.base.errors import InvalidInput, NeighbourFailed
 from benhan.base.json_door import JsonObject
-from benhan.jobs import dead, register, replay, run_once, run_worker, waiting
+from benhan.jobs import dead, register, register_source, registry, replay, run_once, run_worker, waiting
 from benhan.jobs.jobs import retry_rules
 from benhan.store import Repository, Store
 
@@ -96,3 +96,26 @@ async def test_worker_delivers_while_it_runs_and_stops(store: Store, repo: Repos
     await asyncio.wait_for(done.wait(), 10)
     stop.set()
     await asyncio.wait_for(worker, 25)
+
+
+async def test_a_source_that_fails_holds_nobody_up(
+    store: Store, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources are asked before each look into the outbox; what one puts in is delivered though another is broken."""
+    got: list[JsonObject] = []
+    monkeypatch.setattr(registry, "_SOURCES", {})
+
+    async def broken(_: Store) -> None:
+        raise RuntimeError
+
+    async def tells(_: Store) -> None:
+        await repo.outbox("test.source", "once", {"n": 1})
+
+    async def take(_: Store, tenant: UUID, payload: JsonObject) -> None:
+        got.append(payload)
+
+    register("test.source", take)
+    register_source("a", broken)
+    register_source("b", tells)
+    assert await run_once(store) == 1
+    assert got == [{"n": 1}]

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     blob_url: str | None = Field(None, description="Blob store (file:// or s3://); unset: home/blobs.")
     web_processes: int = Field(1, ge=1, le=64, description="Web worker processes.")
-    pool_size: int = Field(8, ge=1, le=200, description="Database connections per process and role.")
+    pool_size: int = Field(8, ge=3, le=200, description="Database connections per process and role.")
     session_minutes: int = Field(480, ge=5, le=1440, description="Longest life of a sign-in, minutes.")
     session_idle_minutes: int = Field(60, ge=1, le=480, description="Idle time that ends a sign-in, minutes.")
     pin_minutes: int = Field(15, ge=1, le=480, description="Life of a signing PIN entry, minutes.")

@@ -6,14 +6,17 @@ commits up one behind the other; the dispatcher polls, and only its own inserts 
 
 from __future__ import annotations
 
+import logging
 from uuid import UUID
 
+from benhan.base.errors import BenhanError
 from benhan.jobs.registry import sources, topics
 from benhan.store import Store
 
 TASK = "benhan.deliver"
 QUEUE = "outbox"
 BATCH = 200
+_log = logging.getLogger("benhan.jobs")
 _TENANTS = "select outbox_tenants(%s)"
 _DISPATCH = """
 with taken as (
@@ -32,7 +35,10 @@ from taken order by id
 async def dispatch(store: Store) -> int:
     """Ask the sources, then turn all waiting rows of known topics into jobs; gives their number."""
     for ask in sources():
-        await ask(store)
+        try:
+            await ask(store)
+        except Exception as error:  # one that fails must not hold up the deliveries of others
+            _log.warning("source: %s", error.code if isinstance(error, BenhanError) else type(error).__name__)
     known = topics()
     async with store.pool.connection() as connection:
         rows = await (await connection.execute(_TENANTS, (known,))).fetchall()
