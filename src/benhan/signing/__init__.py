@@ -14,6 +14,8 @@ from benhan.signing.pkcs11 import TokenPlace, TokenSigner
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
 from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
+from benhan.signing.xades import sign_xades, xades_finish, xades_prepare
+from benhan.signing.xml_judging import verify_xades
 
 
 def time_stamper(settings: Settings) -> TimeStamper:
@@ -53,9 +55,13 @@ __all__ = [
     "seal",
     "sign_cades",
     "sign_pdf",
+    "sign_xades",
     "time_stamper",
     "tsa_app",
     "verify_container",
     "verify_entry",
     "verify_pdf",
+    "verify_xades",
+    "xades_finish",
+    "xades_prepare",
 ]

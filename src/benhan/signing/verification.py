@@ -99,7 +99,7 @@ def _failed(sub: str, what: str, text: str, indication: Indication = "TOTAL-FAIL
     return Report(indication, sub, (Finding(what, False, text),))
 
 
-def _context(roots: bytes, moment: datetime) -> ValidationContext:
+def context_at(roots: bytes, moment: datetime) -> ValidationContext:
     """Trust at ``moment``, without revocation, which `_revocation` judges."""
     return ValidationContext(
         trust_roots=list(certificates_of_pem(roots)),
@@ -145,7 +145,7 @@ async def verify_entry(
             return _from_the_future()
         proof = embedded(signed) + of_lists(crls)
         status = await async_validate_detached_cms(
-            data, signed, signer_validation_context=_context(roots, moment or now)
+            data, signed, signer_validation_context=context_at(roots, moment or now)
         )
     except _BROKEN_CMS as error:
         return _failed("SIG_CRYPTO_FAILURE", "chữ ký", f"Chữ ký không kiểm được ({type(error).__name__}).")
@@ -256,7 +256,7 @@ async def _verify_pdf(pdf: bytes, roots: bytes, now: datetime, brought: Evidence
         if moment is not None and moment > now + SKEW:
             parts.append(_from_the_future())
             continue
-        context = _context(roots, moment or now)
+        context = context_at(roots, moment or now)
         status = await async_validate_pdf_signature(signature, signer_validation_context=context)
         inside = proof + embedded(signature.signed_data)
         whole = _covers(status, last=number == len(signatures) - 1)
