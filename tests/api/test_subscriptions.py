@@ -635,3 +635,23 @@ async def test_spoilt_subscriptions_are_refused_and_nothing_breaks(make: Maker) 
         await run_once(house.store)
         id = await house.subscribed()
         assert await house.shown(id) == "active"
+
+
+async def test_a_change_that_commits_late_is_told(make: Maker) -> None:
+    """A transaction that began first and commits last: nothing passes it, and both changes are told, each once."""
+    house = await make()
+    async with house.receiver.there(house.pki):
+        await house.subscribed()
+        house.receiver.bodies.clear()
+        repo = admin_repo(house.store, house.tenant)
+        async with repo.transaction() as tx:
+            await tx.update(
+                {"resourceType": "Encounter", "id": "muon", "status": "planned", "class": {"code": "IMP"}}
+            )
+            await house.visit("som")
+            await run_once(house.store)
+            assert house.receiver.bodies == []
+        await run_once(house.store)
+        assert house.receiver.numbers() == [1, 2]
+        told = {f.rpartition("/")[2] for m in house.receiver.got for f in parts(m, "focus")}
+        assert told == {"muon", "som"}
