@@ -89,7 +89,7 @@ def name_strings(r: Resource) -> list[str]:
         else:
             out += [p for k in ("text", "family", "given", "prefix", "suffix") for p in many(n.get(k))]
             out.append(" ".join([*many(n.get("family")), *many(n.get("given"))]))
-    return out
+    return [text for text in out if text]
 
 
 def strings(path: str) -> dict[str, Callable[[Resource], Any]]:

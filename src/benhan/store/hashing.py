@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import blake2b, sha256
 
-FINGERPRINT = "2"
+FINGERPRINT = "3"
 _SEPARATOR = "\x1f"
 
 

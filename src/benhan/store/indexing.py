@@ -64,9 +64,10 @@ def rows_of(resource: JsonObject) -> IndexRows:
         else:
             rows.group.update(_group_rows(resource_type, value))
     if resource_type in NAMED_TYPES:
-        for name in _names(resource):
+        for place, name in enumerate(_names(resource)):
             rows.trigram |= {key64(resource_type, "name", t) for t in trigrams(name)}
-            rows.string.add((key64(resource_type, "name", ":sort"), 0, name_sort_key(name)[:MAX_FOLDED]))
+            if place == 0:  # people are sorted by the name that stands first
+                rows.string.add((key64(resource_type, "name", ":sort"), 0, name_sort_key(name)[:MAX_FOLDED]))
     return rows
 
 

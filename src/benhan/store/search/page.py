@@ -71,7 +71,7 @@ def _key(resource_type: str, name: str, descending: bool, n: int) -> SortKey:
         raise InvalidInput("store.search-sort", f"Không sắp xếp được theo {name[:100]}.", expression="_sort")
     table, columns, cast, last = _TABLES[kind]
     place = (resource_type, name)
-    if name in _NAME_PARAMS and resource_type in NAMED_TYPES:
+    if _sorts_people(resource_type, name):
         place = (resource_type, "name", ":sort")  # type: ignore[assignment]
     column = columns[int(descending)]
     return SortKey(f"s{n}.v", cast, descending, table, column, key64(*place), last[int(descending)])
@@ -97,7 +97,7 @@ def page_sql(
         parts.append(_no_row(values, first))
     elif phased:
         joins.append(_driving(values, keys[0]))
-        if not (known_type(asked.type, asked.sort[0][0]) and is_single(asked.type, asked.sort[0][0])):
+        if not _one_row(asked):
             parts.append(_is_first(keys[0]))
     start = 1 if phased and phase == "present" else 0
     joins += [_looked_up(values, k) for k in keys[start:] if k.table]
@@ -129,6 +129,16 @@ def _of_sort_row(asked: Asked) -> list[Plain]:
     if known_type(asked.type, name) != "date" or not is_single(asked.type, name):
         return []
     return [f for f in asked.filters if isinstance(f, Plain) and f.param.name == name and not f.modifier]
+
+
+def _one_row(asked: Asked) -> bool:
+    """Whether a resource has at most one row of the first sort key: no other can come before it."""
+    name = asked.sort[0][0]
+    return _sorts_people(asked.type, name) or is_single(asked.type, name)
+
+
+def _sorts_people(resource_type: str, name: str) -> bool:
+    return name in _NAME_PARAMS and resource_type in NAMED_TYPES
 
 
 def _ordered(expression: str, descending: bool) -> str:
