@@ -26,13 +26,14 @@ class Sizes:
     people: int = 20_000
     registered: int = 2_000
     desk_queries: int = 200
+    documents: int = 200
     claims_streamed: int = 10_000
     population: int = 20_000
     searches: int = 200
 
 
 FULL = Sizes()
-TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5, 3, population=60, searches=3)
+TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5, 3, 3, population=60, searches=3)
 
 
 @dataclass(frozen=True, slots=True)
