@@ -44,7 +44,8 @@ their tables in the store. The face, in the order it is used:
     A complete invented answer set without errors, the same for the same seed.
 ``check_all(codes=()) -> list[Checked]``
     Every row of the list of forms with its state: page, paper, data and reference compared.
-``print_cover(Cover, printed_at)``, ``joined(pdfs)``, ``page_count(pdf)``
+``print_cover(Cover, printed_at)``, ``joined(pdfs)``, ``marked(pdf, watermark, text, code, address)``,
+``page_count(pdf)``
     Cover with contents, and PDFs one after another, for printing a set of papers or a whole record.
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
@@ -83,6 +84,7 @@ from benhan.forms.paper import (
     PrintResult,
     SignatureBox,
     joined,
+    marked,
     page_count,
     page_images,
     pdf,
@@ -153,6 +155,7 @@ __all__ = [
     "joined",
     "load_folder",
     "load_form",
+    "marked",
     "merge",
     "normal",
     "page_count",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import segno
 import typst
 from pypdf import PdfReader, PdfWriter
 
@@ -41,6 +42,7 @@ __all__ = [
     "PrintedSignature",
     "SignatureBox",
     "joined",
+    "marked",
     "page_count",
     "page_images",
     "pdf",
@@ -135,6 +137,42 @@ def joined(documents: Sequence[bytes]) -> bytes:
     writer = PdfWriter()
     for document in documents:
         writer.append(io.BytesIO(document))
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def marked(document: bytes, *, watermark: str, text: str, code: str, address: str) -> bytes:
+    """A copy of a PDF with a watermark and, at the foot of every page, the mark of conversion with code and QR.
+
+    ``address`` goes into the QR. Signatures of the original do not survive; the copy is proved by its code. CPU-bound.
+    Raises: ``ConfigurationError`` (forms.print-failed).
+    """
+    writer = PdfWriter(clone_from=io.BytesIO(document))
+    drawn = io.BytesIO()
+    segno.make(address, error="m", micro=False).save(drawn, kind="svg", border=1, xmldecl=False)
+    first = writer.pages[0].mediabox
+    data = {
+        "width": float(first.width),
+        "height": float(first.height),
+        "pages": len(writer.pages),
+        "watermark": watermark,
+        "text": text,
+        "code": code,
+        "qr": drawn.getvalue().decode(),
+    }
+    try:
+        over = _compiler("mark").compile(format="pdf", sys_inputs={"data": orjson.dumps(data).decode()})
+    except typst.TypstError as error:
+        raise ConfigurationError(
+            "forms.print-failed", "Không in được dấu chuyển đổi.", diagnostics=error.message
+        ) from error
+    for page, mark in zip(
+        writer.pages, PdfReader(io.BytesIO(over if isinstance(over, bytes) else b"")).pages, strict=True
+    ):
+        page.merge_page(mark)
+    if "/AcroForm" in writer.root_object:
+        del writer.root_object["/AcroForm"]
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()

@@ -132,6 +132,10 @@ Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``seal
     containers(repo, encounter_id) -> list[Stored] (DocumentReference, oldest first; the first one is never replaced)
     closed_record_guard: WriteGuard for ``Store.open(..., guards=[closed_record_guard])``
 
+Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; ask_release(repo, encounter_id, ReleaseInput,
+    *, authorize) -> Request ; make_release(repo, request_id, *, authorize) -> Release ; releases ; release_file ;
+    withdraw_release ; verify_code(store, code) -> CodeAnswer | None      for everybody, nothing of the patient
+
 Reading (``binder``, ``timeline``, ``worklists``)::
 
     binder(repo, encounter_id) -> Binder(composition, case, parts: list[BinderPart(title, form_code, response_id, document_id,
@@ -226,6 +230,21 @@ from benhan.records.papers import (
 )
 from benhan.records.printing import print_record
 from benhan.records.recoding import DischargeDiagnosis, discharge_diagnoses, recode
+from benhan.records.release import (
+    CodeAnswer,
+    Release,
+    ReleaseInput,
+    Requester,
+    act_title,
+    ask_release,
+    make_release,
+    may_have,
+    release_file,
+    releases,
+    requesters,
+    verify_code,
+    withdraw_release,
+)
 from benhan.records.requests import Request, ask, decide, request, requests
 from benhan.records.results import correct_result, enter_result, result_series
 from benhan.records.sealing import cancel_closing, close_record, containers, finish_sealing, start_closing
@@ -315,6 +334,7 @@ __all__ = [
     "Case",
     "ChargeInput",
     "ChargeLine",
+    "CodeAnswer",
     "CoverageInput",
     "Discharge",
     "DischargeDiagnosis",
@@ -332,7 +352,10 @@ __all__ = [
     "Point",
     "Range",
     "RecordEvent",
+    "Release",
+    "ReleaseInput",
     "Request",
+    "Requester",
     "ResultEntered",
     "ResultInput",
     "Sealing",
@@ -349,6 +372,7 @@ __all__ = [
     "WorkRecord",
     "accept_transfer",
     "account",
+    "act_title",
     "add_addendum",
     "add_advance",
     "add_coverage",
@@ -360,6 +384,7 @@ __all__ = [
     "amend_entry",
     "archive_record",
     "ask",
+    "ask_release",
     "binder",
     "blob_of",
     "cancel_admission",
@@ -414,7 +439,9 @@ __all__ = [
     "lend_range",
     "list_cases",
     "lock_charges",
+    "make_release",
     "mark_due",
+    "may_have",
     "move_bed",
     "my_patients",
     "numbers_taken",
@@ -442,9 +469,12 @@ __all__ = [
     "record_vitals",
     "records_owed",
     "register_patient",
+    "release_file",
+    "releases",
     "reopen_record",
     "request",
     "request_transfer",
+    "requesters",
     "requests",
     "result_series",
     "return_range",
@@ -474,7 +504,9 @@ __all__ = [
     "undo_discharge",
     "unlock_charges",
     "unsettle",
+    "verify_code",
     "vital_series",
     "withdraw_coverage",
+    "withdraw_release",
     "withdraw_signature",
 ]

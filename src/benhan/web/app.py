@@ -18,6 +18,7 @@ from benhan import api
 from benhan.base.errors import BenhanError
 from benhan.base.ids import new_id
 from benhan.base.settings import Settings
+from benhan.gateways.bhyt import use_icd_list
 from benhan.records import closed_record_guard
 from benhan.store import Store, WriteGuard
 from benhan.web import (
@@ -37,11 +38,13 @@ from benhan.web import (
     patients,
     picks,
     record,
+    release,
     sheets,
     signin,
     signing,
     stay,
     steward,
+    verify_code,
     vitals,
 )
 
@@ -99,7 +102,7 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, orders, sheets, vitals, closing, binder,
-        form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
+        release, verify_code, form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 
@@ -110,6 +113,7 @@ def create_app(store: Store, settings: Settings | None = None, jobs: object | No
     ``jobs`` is kept for pages that show stuck work; the worker is a process of its own.
     """
     used = settings or store.settings
+    use_icd_list(used.home / "bhyt")
     app = Starlette(
         routes=[
             *routes(),

@@ -1,0 +1,97 @@
+"""Every way to write that the lock test knows. A way that is in the code and not here makes the test fail."""
+
+from __future__ import annotations
+
+#: (path of a page) → "record": it could touch a record and must leave a closed one alone; else why it cannot or may.
+PAGES: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "/dot/{encounter}/chuyen-khoa", "/dot/{encounter}/nhan/{task}", "/dot/{encounter}/ra-vien",
+            "/dot/{encounter}/huy-ra-vien", "/dot/{encounter}/giay-ra-vien", "/dot/{encounter}/benh-an",
+            "/dot/{encounter}/giay", "/giay/{response}", "/giay/{response}/bo-nhap", "/giay/{response}/nhap",
+            "/giay/{response}/ky", "/giay/{response}/rut", "/giay/{response}/cap", "/dot/{encounter}/xet-nghiem",
+            "/dot/{encounter}/xet-nghiem/{order}/ket-qua", "/dot/{encounter}/xet-nghiem/{order}/huy",
+            "/dot/{encounter}/thuoc", "/dot/{encounter}/thuoc/{order}/dung", "/dot/{encounter}/thuoc/{order}/ngung",
+            "/dot/{encounter}/to-dieu-tri", "/to/{sheet}", "/to/{sheet}/dong/{entry}/ky",
+            "/to/{sheet}/dong/{entry}/sua", "/to/{sheet}/ket-thuc", "/dot/{encounter}/sinh-hieu",
+            "/dot/{encounter}/kiem-tra", "/dot/{encounter}/giay-bhyt", "/dot/{encounter}/the",
+            "/dot/{encounter}/vien-phi", "/nguoi-benh/{patient}/benh-su-tinh",
+            "/nguoi-benh/{patient}/benh-su-tinh/quyen", "/tiep-don/nhap-vien/{patient}", "/bhyt/ho-so/{ma_lk}/gui",
+            "/bhyt/ho-so/{ma_lk}/cho-qua", "/bhyt/ho-so/{ma_lk}/dong", "/bhyt/ho-so/{ma_lk}/sua",
+        ),
+        "record",
+    ),
+    "/dot/{encounter}/bo-sung": "the signed addendum",
+    **dict.fromkeys(
+        ("/dot/{encounter}/trich-sao", "/dot/{encounter}/trich-sao/quyet", "/dot/{encounter}/trich-sao/lam",
+         "/dot/{encounter}/trich-sao/{release}/thu-hoi"),
+        "record",
+    ),
+    **dict.fromkeys(
+        (
+            "/dang-nhap", "/dang-xuat", "/ma-xac-thuc", "/doi-mat-khau", "/ngon-ngu", "/giao-dien",
+        ),
+        "account",
+    ),
+    **dict.fromkeys(
+        ("/tiep-don/quet", "/tiep-don/dang-ky", "/tiep-don/chon", "/tim", "/dinh-danh/{review}", "/dinh-danh/gop/{merge}/huy"),
+        "people, not records",
+    ),
+    **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan"), "forms and rules of the house"),
+    **dict.fromkeys(("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai"), "what goes out"),
+}  # fmt: skip
+
+#: steps of a record's life that are allowed after closing (state only); every other event of the page is attacked
+LIFE_AFTER_CLOSING = {"archive", "reopen", "ask_reopen", "refuse"}
+
+#: commands of ``benhan``; each opens the store with the guards (checked), or does not write to records
+COMMANDS = {
+    "serve", "worker", "machine-door", "migrate", "doctor", "export", "backup", "restore", "reindex", "view", "bench",
+    "demo", "totp", "validate", "facility add", "facility list", "user add", "user roles", "cert ca", "cert node",
+    "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "simulate bhyt",
+    "simulate pki",
+}  # fmt: skip
+
+#: modules that may open a store without the guard: they write no record
+UNGUARDED_STORES = {"cli/doctor.py": "reads", "bench/suite.py": "an invented store of its own"}
+
+#: places that may open the door of a closed record
+PASSES = {"records/steps.py", "records/sealing.py", "records/addenda.py"}
+
+#: modules with SQL that appends to the log
+LOG_WRITERS = {"store/writing.py", "bench/bare.py"}
+
+#: public names of the repository: those that write ask the guards, the others read or note
+REPOSITORY_WRITES = {
+    "bundle", "conditional_update", "create", "delete", "patch", "prepare_create", "prepare_delete", "prepare_update",
+    "update", "write",
+}  # fmt: skip
+REPOSITORY_OTHERS = {
+    "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "history", "history_page",
+    "lock_currents", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
+    "search", "transaction", "vread",
+}  # fmt: skip
+
+#: tables that the application's role may write: "attacked" below, or why a row there is no content of a record
+TABLES = {
+    **dict.fromkeys(("log", "current_version", "record_case", "record_request", "record_sealing"), "attacked"),
+    **dict.fromkeys(
+        (
+            "index_equal", "index_string", "index_trigram", "index_date", "index_number", "index_reference",
+            "index_group",
+        ),
+        "derived from the log, rebuilt by reindex",
+    ),
+    **dict.fromkeys(("audit", "audit_seal", "record_event"), "append-only books"),
+    **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
+    **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
+    **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
+}  # fmt: skip
+#: beginnings of the names of other rooms' tables: none of them holds content of a record
+OTHER_ROOMS = (
+    "access_", "account", "bhyt_", "bulk_", "claim", "client", "custom_", "exchange_", "form_", "identity_", "job_",
+    "link_", "machine_", "person_", "procrastinate_", "role_", "session", "signing_", "subscription", "totp_",
+)  # fmt: skip
+
+#: tables without a common beginning
+SMALL = {"password_history", "sign_in_attempt", "permission_override", "used_jti", "break_glass_review"}
