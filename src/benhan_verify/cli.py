@@ -33,6 +33,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--crl", action="append", default=[], type=Path, metavar="CRL",
         help="danh sách thu hồi mang theo / a revocation list brought along",
     )  # fmt: skip
+    parser.add_argument(
+        "--at", type=datetime.fromisoformat, metavar="TIME",
+        help="xét như tại lúc này (ISO 8601) / judge as of this time",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
@@ -44,6 +48,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def main(argv: Sequence[str] | None = None, *, now: datetime | None = None) -> int:
     """Run the program; ``now`` stands for the present where no time stamp proves another time."""
     arguments = _arguments(argv)
+    moment = now if arguments.at is None else arguments.at.astimezone()
     roots: list[x509.Certificate] = []
     path = Path()
     try:
@@ -58,7 +63,7 @@ def main(argv: Sequence[str] | None = None, *, now: datetime | None = None) -> i
             file=sys.stderr,
         )
         return 2
-    verdicts = [verify_file(path, roots, now, brought) for path in arguments.files]
+    verdicts = [verify_file(path, roots, moment, brought) for path in arguments.files]
     for verdict in verdicts:
         if arguments.json:
             print(json.dumps(verdict.as_json(), ensure_ascii=False))
