@@ -59,7 +59,7 @@ class PlainInk:
     async def sign_pdf(self, pdf: bytes, signer: Any, **about: Any) -> bytes:
         return pdf + f"\n%{about['field']}|{about['name']}".encode()
 
-    async def entry_signature(self, data: bytes, signer: Any) -> bytes:
+    async def entry_signature(self, data: bytes, signer: Any, tsa: Any = None) -> bytes:
         return b"cms:" + data[-16:]
 
     async def seal(self, files: Any, signer: Any, tsa: Any) -> bytes:

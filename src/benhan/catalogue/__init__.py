@@ -5,7 +5,7 @@ Systems: constants in ``catalogue.systems`` (also importable from here as ``syst
 Faces (pure and synchronous; loaded once)::
 
     icd10_search(text, limit=20, *, on=None) -> list[Icd10]     accent-free, abbreviation or code, < 50 ms
-    icd10(code) -> Icd10 | None
+    icd10(code, on=None) -> Icd10 | None ; use_icd10(entries, valid_from) ; icd10_in_force(on) -> bool
     lab_items() -> list[LabItem] ; lab_item(code) -> LabItem
     drugs_search(text, limit=20) -> list[Drug] ; drug(code) -> Drug | None
     communes(province="51") -> list[Commune] ; provinces() -> list[Province]
@@ -26,7 +26,7 @@ Faces (pure and synchronous; loaded once)::
 from __future__ import annotations
 
 from benhan.catalogue import systems, terminology
-from benhan.catalogue.icd10 import Icd10, icd10, icd10_search
+from benhan.catalogue.icd10 import Icd10, icd10, icd10_in_force, icd10_search, use_icd10
 from benhan.catalogue.items import (
     Drug,
     LabItem,
@@ -99,6 +99,7 @@ __all__ = [
     "facility_setting",
     "form_doi_tuong",
     "icd10",
+    "icd10_in_force",
     "icd10_search",
     "lab_item",
     "lab_items",
@@ -118,4 +119,5 @@ __all__ = [
     "successors",
     "systems",
     "terminology",
+    "use_icd10",
 ]

@@ -1,10 +1,12 @@
 """ICD-10 Việt Nam: search as a doctor types, with or without tones, by abbreviation or by code.
 
-List: annex of QĐ 4469/QĐ-BYT. ``on`` (end of the visit) is taken so that a later list can stand beside it.
+Shipped list: annex of QĐ 4469/QĐ-BYT, in force until 30/06/2026. The list of TT 06/2026/TT-BYT stands beside it once an
+administrator has loaded it (`use_icd10`); ``on`` (end of the visit) chooses between them, None knows the codes of both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -46,18 +48,50 @@ def _all() -> tuple[Icd10, ...]:
     )  # fmt: skip
 
 
+#: last day of the shipped list
+LAST_DAY = date(2026, 6, 30)
+_later: dict[date, tuple[Icd10, ...]] = {}
+
+
+def use_icd10(entries: Sequence[Icd10], valid_from: date) -> None:
+    """Put a later list in force from a day on; no entries take it out again."""
+    _later.clear()
+    if entries:
+        _later[valid_from] = tuple(entries)
+    _by_key.cache_clear()
+    _folded.cache_clear()
+
+
+def icd10_in_force(on: date) -> bool:
+    """Whether a list is known that is in force on the day."""
+    return on <= LAST_DAY or any(first <= on for first in _later)
+
+
+def _listed(which: date | None) -> tuple[Icd10, ...]:
+    """The later list that began on ``which``, the shipped one for `date.min`, both for None."""
+    if which is None:
+        return (*(e for entries in _later.values() for e in entries), *_all())
+    return _later.get(which) or _all()
+
+
+def _which(on: date | None) -> date | None:
+    if on is None:
+        return None
+    return max((first for first in _later if first <= on), default=date.min)
+
+
 @cache
-def _by_key() -> dict[str, Icd10]:
+def _by_key(which: date | None) -> dict[str, Icd10]:
     found: dict[str, Icd10] = {}
-    for entry in _all():
+    for entry in _listed(which):
         found.setdefault(entry.key, entry)
         found.setdefault(entry.key.replace(".", ""), entry)
     return found
 
 
 @cache
-def _folded() -> tuple[tuple[str, str, Icd10], ...]:
-    return tuple((f" {_bare(fold(e.title))} ", e.key.replace(".", "").lower(), e) for e in _all())
+def _folded(which: date | None) -> tuple[tuple[str, str, Icd10], ...]:
+    return tuple((f" {_bare(fold(e.title))} ", e.key.replace(".", "").lower(), e) for e in _listed(which))
 
 
 def _bare(title: str) -> str:
@@ -77,9 +111,9 @@ def abbreviations() -> dict[str, tuple[str, ...]]:
     return {short: tuple(dict.fromkeys(long)) for short, long in out.items()}
 
 
-def icd10(code: str) -> Icd10 | None:
-    """The row of a code, dotted or not, with or without dagger; None when there is none."""
-    return _by_key().get(code.strip().rstrip("†*+ ").upper())
+def icd10(code: str, on: date | None = None) -> Icd10 | None:
+    """The row of a code, dotted or not, with or without dagger; None when there is none (in the list of the day)."""
+    return _by_key(_which(on)).get(code.strip().rstrip("†*+ ").upper())
 
 
 def icd10_search(text: str, limit: int = 20, *, on: date | None = None) -> list[Icd10]:
@@ -91,7 +125,7 @@ def icd10_search(text: str, limit: int = 20, *, on: date | None = None) -> list[
     wordings = _wordings(folded)
     scored: list[tuple[int, int, str, Icd10]] = []
     seen: set[str] = set()
-    for title, code, entry in _folded():
+    for title, code, entry in _folded(_which(on)):
         score = _score(title, code, compact, wordings)
         if score is not None and entry.code not in seen:
             seen.add(entry.code)

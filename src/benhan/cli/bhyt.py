@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import date
 from pathlib import Path
 
 import typer
 
-from benhan.base.errors import BenhanError
+from benhan.base.errors import BenhanError, InvalidInput
 from benhan.cli.common import CONFIG, console, facility_of, open_store, operator_repo, run, settings_of
 from benhan.gateways import bhyt
 from benhan.gateways.bhyt.tables import tables
@@ -64,6 +65,33 @@ def write_schemas(out: Path) -> None:
     for name in tables():
         (out / f"{name}.xsd").write_bytes(bhyt.schema(name))
     console.print(f"{len(tables())} lược đồ trong {out}", markup=False)
+
+
+@bhyt_app.command("icd")
+def load_icd(
+    file: Path,
+    valid_from: str = typer.Option(..., "--from", help="Ngày bắt đầu hiệu lực, YYYY-MM-DD."),
+    write: bool = typer.Option(False, help="Nạp thật; không có thì chỉ xem trước."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Nạp danh mục ICD-10 mới (TT 06/2026) từ CSV; mặc định chỉ nói sẽ đổi gì."""
+    settings = settings_of(config)
+
+    async def work() -> int:
+        try:
+            first = date.fromisoformat(valid_from)
+        except ValueError:
+            raise InvalidInput("bhyt.icd-file", "Ngày hiệu lực phải là YYYY-MM-DD.") from None
+        told = bhyt.read_icd_list(file.read_text(encoding="utf-8-sig"))
+        console.print(
+            f"{len(told.entries)} mã; {len(told.new)} mã mới; {len(told.retitled)} mã đổi tên", markup=False
+        )
+        if write:
+            path = bhyt.keep_icd_list(settings.home / "bhyt", told.entries, first)
+            console.print(f"đã nạp từ {valid_from}: {path.name}; khởi động lại để dùng", markup=False)
+        return 0
+
+    run(work)
 
 
 @bhyt_app.command("quarantine")

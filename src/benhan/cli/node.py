@@ -19,6 +19,7 @@ from benhan.cli.common import open_store
 from benhan.exchange import client_file, reconcile, send_due, synchronise
 from benhan.exchange import register_jobs as register_exchange
 from benhan.gateways.bhyt import register_jobs as register_bhyt
+from benhan.gateways.bhyt import use_icd_list
 from benhan.jobs import run_worker
 from benhan.signing import KeyStore, Signer, TimeStamper, time_stamper
 from benhan.store import Repository, Store
@@ -64,6 +65,7 @@ def prepare(settings: Settings) -> None:
     """What must be done before a process serves: logging and jobs."""
     configure_logging(settings)
     register_all_jobs()
+    use_icd_list(settings.home / "bhyt")
 
 
 async def seal_of(repo: Repository) -> tuple[Signer, TimeStamper | None]:

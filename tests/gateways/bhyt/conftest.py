@@ -61,11 +61,20 @@ class PlainInk:
     """Signs by writing behind the bytes: these tests are about claims, not about cryptography."""
 
     async def sign_pdf(
-        self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any = None
+        self,
+        pdf: bytes,
+        signer: Any,
+        *,
+        field: str,
+        reason: str,
+        name: str,
+        tsa: Any,
+        place: Any = None,
+        role: str = "",
     ) -> bytes:
         return pdf + f"\n%{field}|{name}".encode()
 
-    async def entry_signature(self, data: bytes, signer: Any) -> bytes:
+    async def entry_signature(self, data: bytes, signer: Any, tsa: Any = None) -> bytes:
         return b"cms:" + data[-16:]
 
     async def seal(self, files: Any, signer: Any, tsa: Any) -> bytes:

@@ -227,7 +227,7 @@ def test_xml_to_fhir_to_xml_is_identity(package: Package) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", ["1E999", "-9E-99999", "NaN", "Infinity", "1" * 60, "0." + "3" * 60, "1_000", "١٢"]
+    "odd", ["1E999", "2" + "0" * 19, "-9E-99999", "NaN", "Infinity", "1" * 60, "0." + "3" * 60, "1_000", "١٢"]
 )
 def test_odd_numbers_stay_text(odd: str) -> None:
     """What is a number to Python but not to a table is carried as it stands."""

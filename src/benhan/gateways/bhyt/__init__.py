@@ -8,6 +8,7 @@ Face::
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
     async for StreamResult(number, result) in ingest_stream(repo, chunks, source_name, *, sender=None)     many packages
     await statement(repo, encounter_id) -> Statement(head, groups, sums)     bảng kê chi phí, from the package
+    read_icd_list(text) -> IcdImport(entries, new, retitled) ; keep_icd_list(folder, entries, valid_from) ; use_icd_list(folder)
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
@@ -55,6 +56,7 @@ from benhan.gateways.bhyt.desk import (
 )
 from benhan.gateways.bhyt.from_fhir import dropped, from_fhir
 from benhan.gateways.bhyt.gates import judge_case
+from benhan.gateways.bhyt.icd_list import IcdImport, keep_icd_list, read_icd_list, use_icd_list
 from benhan.gateways.bhyt.ingest import IngestResult, ingest, replay
 from benhan.gateways.bhyt.jobs import TOPIC as SUBMIT_TOPIC
 from benhan.gateways.bhyt.jobs import register_jobs, submit_waiting
@@ -113,6 +115,7 @@ __all__ = [
     "Desk",
     "DrugLine",
     "Finding",
+    "IcdImport",
     "IngestResult",
     "Leniency",
     "LineState",
@@ -146,6 +149,7 @@ __all__ = [
     "ingest",
     "ingest_stream",
     "judge_case",
+    "keep_icd_list",
     "let_pass",
     "line_states",
     "make_row",
@@ -157,6 +161,7 @@ __all__ = [
     "portal_of",
     "proposed_slip",
     "quarantined",
+    "read_icd_list",
     "read_package",
     "read_packages",
     "read_portal_list",
@@ -178,6 +183,7 @@ __all__ = [
     "title_of",
     "to_fhir",
     "try_rule",
+    "use_icd_list",
     "withdraw_slip",
     "write_package",
 ]

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
-from benhan.base.json_door import MAX_DIGITS
 from benhan.gateways.bhyt.money import ZERO
 from benhan.gateways.bhyt.package import Row
 
@@ -29,13 +28,13 @@ def day_of(text: str) -> date | None:
     return at.date() if at else None
 
 
+#: significant digits and order of magnitude that FHIR asks of a number (and that money needs)
+_DIGITS = 18
+
+
 def fits(value: Decimal) -> bool:
     """Whether a number is one that FHIR and money can carry; ``1E999`` in a tag is text, not an amount."""
-    return (
-        value.is_finite()
-        and len(value.as_tuple().digits) <= MAX_DIGITS
-        and abs(value.adjusted()) <= MAX_DIGITS
-    )
+    return value.is_finite() and len(value.as_tuple().digits) <= _DIGITS and abs(value.adjusted()) < _DIGITS
 
 
 def number(row: Row, name: str) -> Decimal:

@@ -111,7 +111,8 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
 }  # fmt: skip
 #: functions that ask the catalogues: given by the caller of :func:`evaluate`
 ASKED: Final = frozenset({
-    "listed", "setting", "icd_known", "icd_main", "icd_sex", "icd_age", "share", "covered", "times", "package_facility",
+    "listed", "setting", "icd_known", "icd_main", "icd_sex", "icd_age",
+    "icd_in_force", "share", "covered", "times", "package_facility",
 })  # fmt: skip
 
 _TAKEN = frozenset({"line", "head", "case", *FUNCTIONS, *ASKED})

@@ -67,16 +67,18 @@ class Case(dict[str, Any]):
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[str, ...]]] = {}
         self._periods = _periods(self.head)
         self.update(self.lines)
+        diseases = icd(on)
         self.update(
             listed=self._listed,
             setting=lambda name: setting(str(name), on),
             covered=self._covered,
             times=self._times,
             package_facility=lambda: package.facility,
-            icd_known=lambda code: icd().known(code),
-            icd_main=lambda code: icd().main(code),
-            icd_sex=lambda code: icd().sex(code),
-            icd_age=lambda code, days: icd().fits_age(code, days),
+            icd_known=diseases.known,
+            icd_main=diseases.main,
+            icd_sex=diseases.sex,
+            icd_age=diseases.fits_age,
+            icd_in_force=lambda: diseases.in_force,
             share=_share,
         )
 
