@@ -25,8 +25,8 @@ from benhan.store.codec import SealBroken, seal, unseal
 
 _TENANT_KEY = "select wrapped, id from tenant_key where tenant = %s order by created_at, id limit 1"
 _NEW_TENANT_KEY = "insert into tenant_key (tenant, id, wrapped, created_at) values (%s, %s, %s, %s)"
-_SCOPES = (
-    "select distinct on (scope) scope, id, wrapped from record_key where tenant = %s and scope = any(%s) "
+_SCOPES = (  # the tenant as a subquery: see benhan.store.reading
+    "select distinct on (scope) scope, id, wrapped from record_key where tenant = (select %s::uuid) and scope = any(%s) "
     "order by scope, id"
 )
 

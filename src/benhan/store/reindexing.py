@@ -46,12 +46,12 @@ _CONTENT = (
 _CURRENT = (
     "select c.type, c.id, c.rid, c.at, c.custodian, c.version, c.deleted, c.patient, c.present "
     "from unnest(%(types)s::text[], %(ids)s::text[]) as w (type, id) "
-    "join current_version c on c.tenant = %(tenant)s and c.type = w.type and c.id = w.id"
+    "join current_version c on c.tenant = (select %(tenant)s::uuid) and c.type = w.type and c.id = w.id"
 )
 _LOCKED = f"{_CURRENT} order by c.type, c.id for update of c"
 _VERSIONS = (
     "select c.type, c.id, c.version from unnest(%(types)s::text[], %(ids)s::text[]) as w (type, id) "
-    "join current_version c on c.tenant = %(tenant)s and c.type = w.type and c.id = w.id"
+    "join current_version c on c.tenant = (select %(tenant)s::uuid) and c.type = w.type and c.id = w.id"
 )
 _PUT = (
     "insert into current_version as c (tenant, rid, at, custodian, version, deleted, type, id, patient, present) "
