@@ -95,6 +95,7 @@ from benhan.access.machines import (
     sign_statement,
     token_ctx,
 )
+from benhan.access.memory import remembered_sessions
 from benhan.access.permissions import Account, HeldRole, SignedIn, may, require
 from benhan.access.policy import AccessPolicy
 from benhan.access.roles import Permission, Role, permissions, roles
@@ -172,6 +173,7 @@ __all__ = [
     "read_account",
     "read_statement",
     "register_client",
+    "remembered_sessions",
     "require",
     "reset_password",
     "review_break_glass",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -12,6 +12,15 @@ from psycopg.rows import dict_row
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 
 DOOR = Actor(reference="Device/benhan-access", display="Cửa đăng nhập", kind="system")
+
+#: Called with the store before each write of this room: what is remembered of it may no longer hold.
+_ON_WRITE: list[Callable[[Store], None]] = []
+
+
+def on_write(forget: Callable[[Store], None]) -> Callable[[Store], None]:
+    """Have ``forget`` called with the store of each write."""
+    _ON_WRITE.append(forget)
+    return forget
 
 
 def door(store: Store, tenant: UUID, correlation_id: str = "") -> Repository:
@@ -40,6 +49,8 @@ async def run(tx: Repository, sql: LiteralString, values: Sequence[Any] = ()) ->
     if tx.connection is None:
         raise RuntimeError("access: run() needs a repository inside transaction()")
     cursor = await tx.connection.execute(sql, values)
+    for forget in _ON_WRITE:
+        forget(tx.store)
     return cursor.rowcount
 
 

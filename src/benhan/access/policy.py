@@ -42,6 +42,11 @@ class AccessPolicy:
         """Refuses everything."""
         return cls()
 
+    @property
+    def by_type(self) -> bool:
+        """True for who is bound to no compartment: what a resource holds decides nothing."""
+        return self.patient is None
+
     def check(self, ctx: Ctx, action: Action, resource_type: str, resource: JsonObject | None) -> None:
         """Raise `NotAllowed` when the type and action are not granted, `NotFound` when it is another's."""
         if action not in self.rights.get(resource_type, frozenset()):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from benhan.access._rows import door, one, run, sha256
+from benhan.access._rows import door, one, rows, run, sha256
 from benhan.access.accounts import account_of, overrides_of, roles_held, use_totp, username_of
 from benhan.access.passwords import verify_password
 from benhan.access.permissions import Account, Pending, SignedIn
@@ -171,7 +171,7 @@ async def session_ctx(
         account = account_of(row)
         held = await roles_held(tx, account.id, now)
         overrides = await overrides_of(tx)
-        await run(tx, _SEEN, (now, tenant, sha256(token), now - min(idle / 4, timedelta(seconds=60))))
+        await rows(tx, _SEEN, (now, tenant, sha256(token), now - min(idle / 4, timedelta(seconds=60))))
     patient = account.person.removeprefix("Patient/") if account.kind == "patient" else None
     actor = Actor(reference=account.person, display=account.display, kind="person", account_id=account.id)
     codes = frozenset(h.role for h in held)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benhan.api import asking
-from benhan.api.asking import Preference
+from benhan.api.asking import Preference, Wanted
 from benhan.api.guard import FHIR_JSON, FHIR_XML
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import NotFound
@@ -23,6 +23,9 @@ from benhan.store import Stored
 
 #: Media types of Binary content that a browser may be told; all else leaves as bytes of no type.
 SAFE_TYPES = frozenset({"application/pdf", "image/png", "image/jpeg", "text/plain"})
+
+
+_WHOLE = Wanted("json", False, "false", ())
 
 
 def http_date(at: datetime) -> str:
@@ -65,6 +68,8 @@ def stored_response(request: Request, stored: Stored) -> Response:
     headers = version_headers(stored)
     if _known(request, stored):
         return Response(status_code=304, headers=headers)
+    if asking.wanted(request) == _WHOLE and (kept := stored.served) is not None:
+        return Response(kept, 200, headers, media_type=FHIR_JSON)
     return resource_response(request, part_of(request, stored.data), 200, headers)
 
 

@@ -5,12 +5,13 @@ token.
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from benhan.access import COOKIE, CSRF_HEADER, certs, session_ctx, token_ctx
+from benhan.access import COOKIE, CSRF_HEADER, SignedIn, certs, remembered_sessions, session_ctx, token_ctx
 from benhan.base.errors import NotAllowed, NotAuthenticated, NotFound
 from benhan.store import Ctx, Policy, Repository, Store
 
@@ -53,15 +54,26 @@ def authenticator(store: Store) -> Authenticate:
         token = request.cookies.get(COOKIE)
         if token is None:
             raise NotAuthenticated("access.no-session", "Bạn chưa đăng nhập hoặc phiên đã hết.")
+        if request.method in SAFE_METHODS:
+            person = await _reader(store, token, correlation_id)
+            return Caller(person.ctx, person.policy)
         person = await session_ctx(store, token, correlation_id=correlation_id)
         sent = request.headers.get(CSRF_HEADER, "")
-        if request.method not in SAFE_METHODS and not hmac.compare_digest(
-            sent.encode(), person.csrf.encode()
-        ):
+        if not hmac.compare_digest(sent.encode(), person.csrf.encode()):
             raise NotAllowed("api.csrf", "Yêu cầu thiếu mã chống giả mạo. Hãy tải lại trang.")
         return Caller(person.ctx, person.policy)
 
     return authenticate
+
+
+async def _reader(store: Store, token: str, correlation_id: str) -> SignedIn:
+    """Who reads: asked anew, or known from a moment ago (:mod:`benhan.access.memory`)."""
+    remembered, asked, now = remembered_sessions(store), time.monotonic(), store.clock.now()
+    person = remembered.get(token, now, correlation_id)
+    if person is None:
+        person = await session_ctx(store, token, correlation_id=correlation_id)
+        remembered.put(token, asked, now, person)
+    return person
 
 
 async def repository(store: Store, caller: Caller, facility: str) -> Repository:

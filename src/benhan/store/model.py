@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -86,7 +86,11 @@ Scope.NONE = Scope("none")
 
 
 class Policy(Protocol):
-    """What the store asks on every path. Sync and fast: everything needed is loaded when the object is made."""
+    """What the store asks on every path. Sync and fast: everything needed is loaded when the object is made.
+
+    A policy with a true ``by_type`` judges by caller, action and type alone: it is asked once before the resource is
+    loaded, and no resource is parsed for it.
+    """
 
     def check(self, ctx: Ctx, action: Action, resource_type: str, resource: JsonObject | None) -> None:
         """Raise ``NotAllowed`` or ``NotFound`` when this may not be. ``resource`` None: not loaded yet."""
@@ -99,6 +103,8 @@ class Policy(Protocol):
 
 class SystemPolicy:
     """Allows everything. For workers, migrations and the command line; never for a person or a neighbour."""
+
+    by_type = True
 
     def check(self, ctx: Ctx, action: Action, resource_type: str, resource: JsonObject | None) -> None:
         """Allow."""
@@ -145,6 +151,15 @@ class Stored:
     custodian: UUID | None = None
 
     @property
+    def served(self) -> bytes | None:
+        """The very bytes of the record where ``data`` written out gives the same: what the server wrote. Else None."""
+        head = (
+            f'{{"resourceType":"{self.type}","id":"{self.id}","meta":{{"versionId":"{self.version}",'
+            f'"lastUpdated":"{instant(self.at)}"'
+        ).encode()
+        return self.raw if self.raw.startswith(head) else None
+
+    @property
     def etag(self) -> str:
         """Weak entity tag of this version."""
         return f'W/"{self.version}"'
@@ -165,10 +180,14 @@ class Stored:
         return {**ordered, **{k: v for k, v in parsed.items() if k not in ordered}}
 
 
+def check_content(policy: Policy, ctx: Ctx, action: Action, stored: Stored) -> None:
+    """Ask the policy about what was loaded, unless it has decided by type and action already (``by_type``)."""
+    if not getattr(policy, "by_type", False):
+        policy.check(ctx, action, stored.type, stored.data)
+
+
 def instant(at: datetime) -> str:
     """The instant as ``meta.lastUpdated``: milliseconds, UTC."""
-    from datetime import UTC
-
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from benhan.base.clock import Clock
-from benhan.base.errors import Conflict, Deleted, InvalidInput, NotFound, StaleVersion
+from benhan.base.errors import Conflict, Deleted, InvalidInput, NotFound
 from benhan.base.ids import new_id
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.fhir import RESOURCE_TYPES, patient_of, validate
@@ -19,6 +18,7 @@ from benhan.store import audit as audit_rows
 from benhan.store import reading
 from benhan.store.audit import AuditEntry
 from benhan.store.bundle import apply_bundle
+from benhan.store.given import ID, check_version, checked_id, parsed, placement, type_of
 from benhan.store.history import HistoryAsked, HistoryPage, history_page, versions_of
 from benhan.store.indexing import IndexRows, rows_of
 from benhan.store.keys import scope_of
@@ -30,6 +30,7 @@ from benhan.store.model import (
     SearchPage,
     SearchParams,
     Stored,
+    check_content,
     instant,
 )
 from benhan.store.patching import prepare_patch
@@ -42,12 +43,13 @@ from benhan.store.writing import Change, append
 if TYPE_CHECKING:
     from benhan.store.store import Store
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OUTBOX = (
     "insert into outbox (tenant, topic, key, payload, at) values (%s, %s, %s, %s::jsonb, %s) "
     "on conflict (tenant, topic, key) do nothing"
 )
 _ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+Locked = dict[tuple[str, str], Current]
 
 
 class ManyMatches(Conflict):
@@ -111,7 +113,7 @@ class Repository:
                 raise reading.destroyed(resource_type, resource_id)
             if stored.deleted:
                 raise Deleted("store.deleted", "Tài liệu này đã bị xóa; lịch sử vẫn còn.")
-            self.policy.check(self.ctx, Action.READ, resource_type, stored.data)
+            check_content(self.policy, self.ctx, Action.READ, stored)
             tx.note(Action.READ, stored, current.patient)
         return stored
 
@@ -127,7 +129,7 @@ class Repository:
                 raise reading.destroyed(resource_type, resource_id)
             if stored.deleted:
                 raise Deleted("store.deleted", "Phiên bản này là một lần xóa.")
-            self.policy.check(self.ctx, Action.VREAD, resource_type, stored.data)
+            check_content(self.policy, self.ctx, Action.VREAD, stored)
             tx.note(Action.VREAD, stored, patient_of(stored.data))
         return stored
 
@@ -162,14 +164,14 @@ class Repository:
 
         Raises: ``InvalidInput``, ``NotAllowed``, ``Conflict`` (store.exists), ``ManyMatches`` (store.many-matches).
         """
-        raw, given = _parsed(resource)
-        resource_type = _type_of(given)
-        async with self.transaction() as tx:
+        raw, given = parsed(resource)
+        resource_type = type_of(given)
+        async with self._one_write() as (tx, last, _):
             if if_none_exist is not None:
                 found = await tx.only_match(resource_type, if_none_exist)
                 if found is not None:
                     return found
-            return (await tx.write([await tx.prepare_create(raw, given, custodian)]))[0]
+            return (await tx.write([await tx.prepare_create(raw, given, custodian)], last=last))[0]
 
     async def update(
         self, resource: JsonObject | bytes, *, if_match: int | None = None, custodian: UUID | None = None
@@ -178,10 +180,10 @@ class Repository:
 
         Raises: ``StaleVersion`` (store.stale-version) when ``if_match`` is not the current version.
         """
-        raw, given = _parsed(resource)
-        _type_of(given)
-        async with self.transaction() as tx:
-            return (await tx.write([await tx.prepare_update(raw, given, if_match, custodian)]))[0]
+        raw, given = parsed(resource)
+        async with self._one_write((type_of(given), given.get("id"))) as (tx, last, locked):
+            change = await tx.prepare_update(raw, given, if_match, custodian, locked)
+            return (await tx.write([change], last=last))[0]
 
     async def patch(
         self,
@@ -209,7 +211,7 @@ class Repository:
         if_match: int | None = None,
     ) -> Stored:
         """Update the one resource that ``query`` finds, create when there is none. Raises: ``ManyMatches``."""
-        raw, given = _parsed(resource)
+        raw, given = parsed(resource)
         async with self.transaction() as tx:
             found = await tx.only_match(resource_type, query)
             if found is None:
@@ -262,9 +264,13 @@ class Repository:
     @property
     def open_connection(self) -> psycopg.AsyncConnection[Any]:
         """The connection; a mistake of ours outside a transaction."""
+        return self._open.connection
+
+    @property
+    def _open(self) -> Transaction:
         if self._tx is None:
             raise RuntimeError("store: this needs a repository inside transaction()")
-        return self._tx.connection
+        return self._tx
 
     async def one(self, sql: str, values: tuple[Any, ...] | dict[str, Any]) -> Any:
         """First row of a constant statement."""
@@ -289,7 +295,7 @@ class Repository:
     async def lock_currents(self, places: set[tuple[str, str]]) -> dict[tuple[str, str], Current]:
         """Current versions of many (type, id) with one statement, locked for the writes that follow."""
         asked = sorted(
-            p for p in places if _ID.fullmatch(p[1])
+            p for p in places if ID.fullmatch(p[1])
         )  # the others are refused when they are prepared
         if not asked:
             return {}
@@ -307,18 +313,14 @@ class Repository:
         self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
     ) -> None:
         """Note a read for the audit; it is durable before the transaction ends."""
-        if self._tx is None:
-            raise RuntimeError("store: this needs a repository inside transaction()")
         entry = AuditEntry(
             self.ctx, self.clock.now(), action, stored.reference, stored.version, patient, "0", detail
         )
-        self._tx.reads.append(entry)
+        self._open.reads.append(entry)
 
     def note_entry(self, entry: AuditEntry) -> None:
         """Note a ready audit row."""
-        if self._tx is None:
-            raise RuntimeError("store: this needs a repository inside transaction()")
-        self._tx.reads.append(entry)
+        self._open.reads.append(entry)
 
     async def only_match(self, resource_type: str, query: SearchParams) -> Stored | None:
         """The one resource a condition finds; two writers with the same condition wait for each other."""
@@ -338,10 +340,10 @@ class Repository:
         resource_type = given["resourceType"]
         resource_id = given.get("id")
         if resource_id is None:
-            patient = None if resource_type == "Patient" else _placement(given)
+            patient = None if resource_type == "Patient" else placement(given)
             resource_id = new_id(patient, self.clock)
             raw = None
-        elif (old := await self.current(resource_type, _checked_id(resource_id), lock=True)) is not None:
+        elif (old := await self.current(resource_type, checked_id(resource_id), lock=True)) is not None:
             if not old.stored.deleted:
                 raise Conflict("store.exists", "Đã có tài liệu mang mã này.")
             return await self._change(Action.CREATE, raw, given, old, custodian)
@@ -353,7 +355,7 @@ class Repository:
         given: JsonObject,
         if_match: int | None,
         custodian: UUID | None,
-        locked: dict[tuple[str, str], Current] | None = None,
+        locked: Locked | None = None,
     ) -> Change:
         """An update (or a create under the client's id), validated and allowed.
 
@@ -363,10 +365,10 @@ class Repository:
         if resource_id is None:
             raise InvalidInput("store.id-missing", "Tài liệu cần mã (id) để cập nhật.", expression="id")
         if locked is None:
-            old = await self.current(given["resourceType"], _checked_id(resource_id), lock=True)
+            old = await self.current(given["resourceType"], checked_id(resource_id), lock=True)
         else:
-            old = locked.get((given["resourceType"], _checked_id(resource_id)))
-        _check_version(old, if_match)
+            old = locked.get((given["resourceType"], checked_id(resource_id)))
+        check_version(old, if_match)
         if old is not None and old.destroyed:
             raise reading.destroyed(given["resourceType"], resource_id)
         action = Action.CREATE if old is None or old.stored.deleted else Action.UPDATE
@@ -382,7 +384,7 @@ class Repository:
             raise not_found(resource_type, resource_id)
         if old.stored.deleted:
             return None
-        _check_version(old, if_match)
+        check_version(old, if_match)
         if old.destroyed:
             raise reading.destroyed(resource_type, resource_id)
         self.policy.check(self.ctx, Action.DELETE, resource_type, old.stored.data)
@@ -401,7 +403,7 @@ class Repository:
         old: Current | None,
         custodian: UUID | None,
     ) -> Change:
-        resource_type, resource_id = given["resourceType"], _checked_id(given["id"])
+        resource_type, resource_id = given["resourceType"], checked_id(given["id"])
         at = self.clock.now()
         version = 1 if old is None else old.stored.version + 1
         if raw is None and isinstance(given.get("meta"), dict | None):
@@ -429,8 +431,32 @@ class Repository:
         for guard in self.store.guards:
             await guard(self, self.ctx, action, new, old)
 
-    async def write(self, changes: list[Change]) -> list[Stored]:
-        """Append prepared changes with their audit rows."""
+    @asynccontextmanager
+    async def _one_write(
+        self, place: tuple[str, Any] | None = None
+    ) -> AsyncIterator[tuple[Repository, bool, Locked | None]]:
+        """A transaction for one write: ``(repository, whether the write is its last act, what was found locked)``.
+
+        What stands at ``place`` (type, id) is asked and locked together with the settings of the transaction.
+        """
+        if self._tx is not None:
+            yield self, False, None
+            return
+        first = None
+        if place is not None and isinstance(place[1], str) and ID.fullmatch(place[1]):
+            first = (reading.CURRENT_FOR_UPDATE.encode(), (self.ctx.tenant, *place))
+        async with self.store.begin(self.ctx, first=first) as tx:
+            locked: Locked | None = None
+            row = tx.found
+            if first and place and row is None:
+                locked = {}
+            elif place and row is not None and row[0] is not None:  # null: see CURRENT_FOR_UPDATE
+                current = await reading.current_of(self.store.keys, tx.connection, self.ctx.tenant, row)
+                locked = {place: current}
+            yield Repository(self.store, self.ctx, self.policy, tx), True, locked
+
+    async def write(self, changes: list[Change], *, last: bool = False) -> list[Stored]:
+        """Append prepared changes with their audit rows; ``last``: nothing follows in this transaction."""
         connection, tenant = self.open_connection, self.ctx.tenant
         scopes = {c.scope for c in changes if not c.deleted}
         fresh = {f"{c.type}/{c.id}" for c in changes if c.version == 1} & scopes
@@ -439,7 +465,7 @@ class Repository:
             AuditEntry(self.ctx, c.at, c.action, f"{c.type}/{c.id}", c.version, c.patient, "0", c.detail)
             for c in changes
         ]
-        await append(connection, tenant, changes, keys, entries, self.clock.now())
+        await append(self._open, tenant, changes, keys, entries, self.clock.now(), last=last)
         return [
             reading.make(
                 c.type, c.id, c.version, c.at, c.author, str(c.action), c.raw, c.sha256.hex(), c.custodian
@@ -451,46 +477,3 @@ class Repository:
         if resource_type not in RESOURCE_TYPES:
             raise unknown_type(resource_type)
         self.policy.check(self.ctx, action, resource_type, None)
-
-
-def _parsed(resource: JsonObject | bytes) -> tuple[bytes | None, JsonObject]:
-    if isinstance(resource, bytes | bytearray):
-        raw = bytes(resource)
-        return raw, loads_object(raw)
-    return None, resource
-
-
-def _type_of(given: JsonObject) -> str:
-    resource_type = given.get("resourceType")
-    if not isinstance(resource_type, str) or resource_type not in RESOURCE_TYPES:
-        raise InvalidInput(
-            "store.unknown-type", "Thiếu loại tài liệu hoặc loại không được lưu.", expression="resourceType"
-        )
-    return resource_type
-
-
-def _placement(given: JsonObject) -> str | None:
-    """Patient beside whom a new resource is placed; None for what is malformed, which validation refuses later."""
-    try:
-        return patient_of(given)
-    except (TypeError, ValueError, AttributeError):
-        return None
-
-
-def _checked_id(resource_id: Any) -> str:
-    if not isinstance(resource_id, str) or not _ID.fullmatch(resource_id):
-        raise InvalidInput(
-            "store.bad-id",
-            "Mã tài liệu chỉ gồm chữ, số, dấu gạch ngang, dấu chấm; tối đa 64.",
-            expression="id",
-        )
-    return resource_id
-
-
-def _check_version(old: Current | None, if_match: int | None) -> None:
-    if if_match is None:
-        return
-    if old is None or old.stored.version != if_match:
-        raise StaleVersion(
-            "store.stale-version", "Tài liệu đã được người khác sửa; hãy tải lại rồi sửa tiếp."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -26,10 +27,11 @@ from benhan.store.reindexing import reindex
 from benhan.store.repository import Repository
 from benhan.store.seal import SealReport, seal_audit, verify_audit
 from benhan.store.server import Database
-from benhan.store.transaction import Transaction, begin
+from benhan.store.transaction import Statement, Transaction, begin
 
 SYSTEM = Actor("Device/benhan", "Bệnh Án", "system")
 _RID_BLOCK = 1000
+_CODES_S = 2.0  # how long a facility's code is remembered
 _TENANTS = "select id, kind, code, name from tenant order by code"
 _BY_CODE = (
     "select t.id, t.kind, t.code, t.name from tenant t where t.code = %(code)s or exists (select from tenant_code h "
@@ -59,6 +61,8 @@ class Store:
         self.blobs = Blobs.open(settings, wrapper)
         self.drafts = Drafts(settings.draft_days)
         self._rids: list[int] = []
+        self._codes: dict[str, tuple[float, TenantInfo]] = {}
+        self._renamed = 0.0
         self._closed = False
 
     @classmethod
@@ -114,9 +118,11 @@ class Store:
         return Repository(self, Ctx(tenant=tenant, actor=SYSTEM, purpose=purpose), SystemPolicy())
 
     @asynccontextmanager
-    async def begin(self, ctx: Ctx, *, reads_only: bool = False) -> AsyncIterator[Transaction]:
+    async def begin(
+        self, ctx: Ctx, *, reads_only: bool = False, first: Statement | None = None
+    ) -> AsyncIterator[Transaction]:
         """A transaction for ``ctx``; use ``Repository.transaction`` instead."""
-        async with begin(self.pool, ctx, self.clock, self.audit, reads_only=reads_only) as tx:
+        async with begin(self.pool, ctx, self.clock, self.audit, reads_only=reads_only, first=first) as tx:
             yield tx
 
     async def create_tenant(self, kind: Literal["facility", "hub"], code: str, name: str) -> UUID:
@@ -136,6 +142,7 @@ class Store:
                 await self.keys.create_tenant_key(tx.connection, tenant, now)
         except Conflict:
             raise Conflict("store.tenant-exists", f"Đã có cơ sở mang mã {code}.") from None
+        self._forget_codes()
         return tenant
 
     async def rename_tenant(self, tenant: UUID, code: str, name: str) -> None:
@@ -151,12 +158,25 @@ class Store:
             await tx.connection.execute(
                 "update tenant set code = %s, name = %s where id = %s", (code, name, tenant)
             )
+        self._forget_codes()
 
     async def tenant_by_code(self, code: str) -> TenantInfo | None:
-        """The tenant with this code, now or in the past."""
+        """The tenant with this code, now or in the past; what another process renames is seen ``_CODES_S`` later."""
+        asked = time.monotonic()
+        known = self._codes.get(code)
+        if known is not None and asked < known[0]:
+            return known[1]
         async with self.pool.connection() as connection:
             row = await (await connection.execute(_BY_CODE, {"code": code})).fetchone()
-        return None if row is None else TenantInfo(*row)
+        if row is None or asked <= self._renamed:
+            return None if row is None else TenantInfo(*row)
+        found = TenantInfo(*row)
+        self._codes[code] = (asked + _CODES_S, found)
+        return found
+
+    def _forget_codes(self) -> None:
+        self._renamed = time.monotonic()
+        self._codes.clear()
 
     async def tenants(self) -> list[TenantInfo]:
         """All tenants by code."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg_errors
+from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from benhan.base.clock import Clock
@@ -21,6 +22,7 @@ from benhan.base.errors import BenhanError, Conflict, NotAllowed
 from benhan.store.audit import INSERT, AuditEntry, AuditWriter, columns
 from benhan.store.model import Ctx
 
+Statement = tuple[bytes, Any]
 BEGIN = "begin"
 SET = (
     "select set_config('benhan.tenant', %s, true), set_config('benhan.reader', %s, true), "
@@ -38,12 +40,18 @@ class StoreUnavailable(BenhanError):
 
 @dataclass
 class Transaction:
-    """An open transaction. ``reads`` are audit rows of reads, written before the commit."""
+    """An open transaction. ``reads`` are audit rows of reads, written before the commit.
+
+    ``found``: the answer to the question it was opened with. ``last``: the statement of its last write, which goes to
+    the server together with the commit.
+    """
 
     ctx: Ctx
     clock: Clock
     connection: psycopg.AsyncConnection[Any]
     reads: list[AuditEntry] = field(default_factory=list)
+    found: TupleRow | None = None
+    last: Statement | None = None
 
 
 def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, str, str, str]:
@@ -58,11 +66,18 @@ def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, str, str, str]:
 
 @asynccontextmanager
 async def begin(
-    pool: AsyncConnectionPool[Any], ctx: Ctx, clock: Clock, audit: AuditWriter, *, reads_only: bool = False
+    pool: AsyncConnectionPool[Any],
+    ctx: Ctx,
+    clock: Clock,
+    audit: AuditWriter,
+    *,
+    reads_only: bool = False,
+    first: Statement | None = None,
 ) -> AsyncIterator[Transaction]:
     """Open a transaction, commit at the end, roll back on any exception.
 
-    ``reads_only``: nothing will be written, so the audit of its reads shares a commit with that of others.
+    ``reads_only``: nothing will be written, so the audit of its reads shares a commit with that of others. ``first``:
+    a question that goes to the server with the settings; see ``Transaction.found``.
 
     Raises: ``Conflict`` (store.conflict, store.busy), ``NotAllowed`` (store.isolation), ``StoreUnavailable``.
     """
@@ -81,11 +96,10 @@ async def begin(
                     async with connection.pipeline():
                         await connection.execute(BEGIN)
                         await connection.execute(SET, settings_of(ctx, clock))
+                        if first is not None:
+                            tx.found = await (await connection.execute(*first)).fetchone()
                     yield tx
-                    if tx.reads:
-                        await connection.execute(INSERT, columns(ctx.tenant, tx.reads))
-                    await connection.execute("commit")
-                    tx.reads = []
+                    await _commit(tx)
             except BaseException:
                 if not connection.closed:
                     await connection.rollback()
@@ -98,6 +112,17 @@ async def begin(
                 await audit.put(ctx.tenant, tx.reads)
             except psycopg.Error as error:
                 raise translate(error) from error
+
+
+async def _commit(tx: Transaction) -> None:
+    """Send what is left to write and the commit at once: when a statement fails the server skips the commit."""
+    async with tx.connection.pipeline():
+        if tx.last is not None:
+            await tx.connection.execute(*tx.last)
+        if tx.reads:
+            await tx.connection.execute(INSERT, columns(tx.ctx.tenant, tx.reads))
+        await tx.connection.execute("commit")
+    tx.reads = []
 
 
 def translate(error: psycopg.Error) -> BenhanError:

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
 from benhan.base.json_door import JsonObject
 from benhan.store import audit
 from benhan.store.audit import AuditEntry
@@ -22,6 +20,7 @@ from benhan.store.codec import CURRENT_DICTIONARY, compress, seal
 from benhan.store.indexing import IndexRows
 from benhan.store.keys import RecordKey, log_aad
 from benhan.store.model import Action
+from benhan.store.transaction import Transaction
 
 
 @dataclass
@@ -116,14 +115,19 @@ Params = dict[str, Any]
 
 
 async def append(
-    connection: psycopg.AsyncConnection[Any],
+    tx: Transaction,
     tenant: UUID,
     changes: Sequence[Change],
     keys: dict[str, RecordKey],
     entries: Sequence[AuditEntry],
     now: datetime,
+    *,
+    last: bool,
 ) -> None:
-    """Append the changes with everything derived from them; gives each change its ``sha256``."""
+    """Append the changes with everything derived from them; gives each change its ``sha256``.
+
+    ``last``: nothing follows in the transaction, so the statement goes out with the commit.
+    """
     params: Params = {"tenant": tenant, "now": now}
     parts = [_LOG, _CURRENT]
     _log_columns(params, tenant, changes, keys)
@@ -131,7 +135,11 @@ async def append(
     add_index(params, parts, [(c.rid, c.rows.minus(c.old_rows) if c.old_rows else c.rows) for c in changes])
     drop_index(params, parts, [(c.rid, c.old_rows.minus(c.rows)) for c in changes if c.old_rows])
     params.update(audit.columns(tenant, entries))
-    await connection.execute("with " + ",\n".join(parts) + "\n" + audit.INSERT, params)
+    statement = ("with " + ",\n".join(parts) + "\n" + audit.INSERT).encode()
+    if last:
+        tx.last = (statement, params)
+    else:
+        await tx.connection.execute(statement, params)
     for key in keys.values():
         key.new = False
 
