@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from tests.conftest import TESTER
 from tests.store.search_making import CLINICAL, ICD, IN_VALUE_SET, VALUE_SET_URL, Asking, Making
@@ -130,6 +131,8 @@ async def compare(store: Store, tenant: UUID, size: int, queries: int, seed: int
     await fill(everything, resources)
     for r in resources:
         assert await everything.count(r["resourceType"], [("_id", r["id"])]) == 1, r
+    async with await psycopg.AsyncConnection.connect(store.database.admin, autocommit=True) as admin:
+        await admin.execute("analyze")
     rng = Random(seed)
     some = frozenset(rng.sample([r["id"] for r in resources if r["resourceType"] == "Patient"], 12))
     narrow = store.repo(Ctx(tenant=tenant, actor=TESTER), SomePatients(some))
