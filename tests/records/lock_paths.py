@@ -82,7 +82,10 @@ TABLES = {
         ),
         "derived from the log, rebuilt by reindex",
     ),
-    **dict.fromkeys(("audit", "audit_seal", "record_event"), "append-only books"),
+    **dict.fromkeys(
+        ("audit", "audit_seal", "record_event", "record_release", "record_destruction", "record_scrub"),
+        "append-only books",
+    ),
     **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),

@@ -136,6 +136,9 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
     *, authorize) -> Request ; make_release(repo, request_id, *, authorize) -> Release ; releases ; release_file ;
     withdraw_release ; verify_code(store, code) -> CodeAnswer | None      for everybody, nothing of the patient
 
+End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
+    destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
+
 Reading (``binder``, ``timeline``, ``worklists``)::
 
     binder(repo, encounter_id) -> Binder(composition, case, parts: list[BinderPart(title, form_code, response_id, document_id,
@@ -164,6 +167,7 @@ from benhan.records.admission import (
     find_or_register_patient,
     register_patient,
 )
+from benhan.records.archive import Scrub, scrub, scrubs
 from benhan.records.binder import binder
 from benhan.records.cases import case, events, list_cases
 from benhan.records.charges import (
@@ -180,6 +184,7 @@ from benhan.records.charges import (
 from benhan.records.completeness import completeness
 from benhan.records.contents import contents, document_bundle
 from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready, undo_discharge
+from benhan.records.disposal import Destruction, destroy_record, destruction, propose_destruction
 from benhan.records.documents import blob_of, content_of, document_of, documents
 from benhan.records.entitlement import (
     add_coverage,
@@ -336,6 +341,7 @@ __all__ = [
     "ChargeLine",
     "CodeAnswer",
     "CoverageInput",
+    "Destruction",
     "Discharge",
     "DischargeDiagnosis",
     "DrugOrder",
@@ -358,6 +364,7 @@ __all__ = [
     "Requester",
     "ResultEntered",
     "ResultInput",
+    "Scrub",
     "Sealing",
     "SheetEntry",
     "SignWith",
@@ -408,6 +415,8 @@ __all__ = [
     "decide",
     "defaults",
     "derived",
+    "destroy_record",
+    "destruction",
     "diagnosis_stage",
     "diagnosis_value",
     "discharge",
@@ -461,6 +470,7 @@ __all__ = [
     "print_paper",
     "print_record",
     "print_sheet",
+    "propose_destruction",
     "recalculate",
     "receive_record",
     "recode",
@@ -481,6 +491,8 @@ __all__ = [
     "return_record",
     "reverse_charge",
     "save_form",
+    "scrub",
+    "scrubs",
     "set_legal_hold",
     "settle",
     "settled_at",
