@@ -26,6 +26,7 @@ MANIFEST = "META-INF/ASiCManifest.xml"
 SIGNATURE = "META-INF/signature.p7s"
 MOST_FILES, MOST_MANIFEST_BYTES = 100_000, 50_000_000
 _TIME = (1980, 1, 1, 0, 0, 0)
+_RENEWAL = re.compile(r"META-INF/(ASiCArchiveManifest\d{3}\.xml|timestamp\d{3}\.tst)")
 _BROKEN = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -48,6 +49,8 @@ class Container:
     files: Mapping[str, bytes]
     manifest: bytes
     signature: bytes
+    #: archive manifests and the time-stamp tokens over them, oldest first
+    archives: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def open_container(data: bytes) -> Container:
@@ -63,7 +66,7 @@ def open_container(data: bytes) -> Container:
             "Hộp niêm phong không đọc được: đã hỏng hoặc bị sửa.",
             f"The sealed record is damaged or altered ({type(error).__name__}).",
         ) from error
-    difference = _differences(container)
+    difference = _differences(container) or _archive_differences(container)
     if difference is not None:
         raise difference
     if not canonical:
@@ -84,11 +87,18 @@ def _read(data: bytes) -> Container:
             raise ValueError("entries must be stored and open")
         if sum(e.file_size for e in entries) > len(data) or archive.read("mimetype") != MIMETYPE:
             raise ValueError("mimetype or sizes")
-        if any(_leaves(n) for n in names if n not in (MANIFEST, SIGNATURE)):
+        count = sum(1 for n in names if _RENEWAL.fullmatch(n)) // 2
+        pairs = [_archive_names(number) for number in range(1, count + 1)]
+        own = ("mimetype", MANIFEST, SIGNATURE, *(n for pair in pairs for n in pair))
+        if any(_leaves(n) for n in names if n not in own):
             raise ValueError("a name leaves the container")
-        own = ("mimetype", MANIFEST, SIGNATURE)
         files = {n: archive.read(n) for n in names if n not in own}
-        return Container(files, archive.read(MANIFEST), archive.read(SIGNATURE))
+        archives = tuple((archive.read(listing), archive.read(token)) for listing, token in pairs)
+        return Container(files, archive.read(MANIFEST), archive.read(SIGNATURE), archives)
+
+
+def _archive_names(number: int) -> tuple[str, str]:
+    return f"META-INF/ASiCArchiveManifest{number:03d}.xml", f"META-INF/timestamp{number:03d}.tst"
 
 
 def _leaves(name: str) -> bool:
@@ -96,10 +106,18 @@ def _leaves(name: str) -> bool:
     return not name or "\\" in name or parts[0] in ("", "META-INF") or ".." in parts
 
 
-def _pack(container: Container) -> bytes:
+def _parts(container: Container) -> list[tuple[str, bytes]]:
+    """All parts in the canonical order."""
     parts = [("mimetype", MIMETYPE)]
     parts += [(name, container.files[name]) for name in sorted(container.files)]
     parts += [(MANIFEST, container.manifest), (SIGNATURE, container.signature)]
+    for number, pair in enumerate(container.archives, 1):
+        parts += zip(_archive_names(number), pair, strict=True)
+    return parts
+
+
+def _pack(container: Container) -> bytes:
+    parts = _parts(container)
     out = BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name, data in parts:
@@ -118,25 +136,45 @@ def _escaped(name: str) -> str:
 _WRITINGS: tuple[Callable[[str], str], ...] = (quoteattr, _escaped)
 
 
-def _lines(files: Mapping[str, bytes], writing: Callable[[str], str]) -> dict[str, str]:
-    """The manifest's line of each file, by name as it is written there."""
+def _lines(
+    files: Mapping[str, bytes], writing: Callable[[str], str], *, in_order: bool = False
+) -> dict[str, str]:
+    """The manifest's line of each file, by name as it is written there; sorted, or as the files stand."""
     return {
         writing(name): f"<asic:DataObjectReference URI={writing(name)}>"
         '<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/>'
         f"<ds:DigestValue>{base64.b64encode(hashlib.sha256(files[name]).digest()).decode()}</ds:DigestValue>"
         "</asic:DataObjectReference>"
-        for name in sorted(files)
+        for name in (files if in_order else sorted(files))
     }
 
 
-def _rebuilt(lines: Mapping[str, str]) -> bytes:
+_SEAL = (SIGNATURE, "application/pkcs7-signature")
+
+
+def _rebuilt(lines: Mapping[str, str], signed_by: tuple[str, str] = _SEAL) -> bytes:
     head = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<asic:ASiCManifest xmlns:asic="http://uri.etsi.org/02918/v1.2.1#" '
         'xmlns:ds="http://www.w3.org/2000/09/xmldsig#">\n'
-        f'<asic:SigReference URI="{SIGNATURE}" MimeType="application/pkcs7-signature"/>\n'
+        f'<asic:SigReference URI="{signed_by[0]}" MimeType="{signed_by[1]}"/>\n'
     )
     return (head + "".join(f"{line}\n" for line in lines.values()) + "</asic:ASiCManifest>\n").encode()
+
+
+def _archive_differences(container: Container) -> Refused | None:
+    """Why an archive manifest is not that of everything before it."""
+    parts = _parts(container)
+    for number, (listing, _) in enumerate(container.archives, 1):
+        before = dict(parts[: len(parts) - 2 * (len(container.archives) - number + 1)])
+        token = (_archive_names(number)[1], "application/vnd.etsi.timestamp-token")
+        if all(_rebuilt(_lines(before, writing, in_order=True), token) != listing for writing in _WRITINGS):
+            return Refused(
+                "HASH_FAILURE",
+                f"Danh mục lưu trữ {number} không khớp những gì có trước nó.",
+                f"Archive manifest {number} differs from what lies before it.",
+            )
+    return None
 
 
 def _differences(container: Container) -> Refused | None:

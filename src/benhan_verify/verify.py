@@ -94,12 +94,38 @@ def verify_container(
         f"Hộp đúng dạng chuẩn; {len(box.files)} tệp khớp danh mục SHA-256.",
         f"Canonical container; {len(box.files)} files match the SHA-256 manifest.",
     )
+    try:
+        now = _archived(box.archives, roots, now or datetime.now(UTC), verdict, brought)
+    except Refused as refused:
+        verdict.refuse(refused)
+        return verdict
     _judge(box.signature, lambda name: hashlib.new(name, box.manifest).digest(), roots, now, verdict, brought)
     for name, body in sorted(box.files.items()):
         if body.startswith(b"%PDF-") and has_signature(body):
             verdict.remark(f"Giấy {name}:", f"Paper {name}:")
             _judge_pdf(body, roots, now, verdict, brought)
     return _with_signer(verdict)
+
+
+def _archived(
+    archives: Sequence[tuple[bytes, bytes]], roots: Roots, now: datetime, verdict: Verdict, brought: Evidence
+) -> datetime:
+    """The instant at which all before the archive time stamps is proved to have existed; now without any.
+
+    Judged from the newest, each as of the time the next one proves. Raises: `Refused`.
+    """
+    for listing, token in reversed(archives):
+
+        def digest(name: str, listing: bytes = listing) -> bytes:
+            return hashlib.new(name, listing).digest()
+
+        now = check_stamp(token, digest, (), roots, now, verdict, brought)
+    if archives:
+        verdict.proved(
+            f"Hộp đã có {len(archives)} dấu thời gian lưu trữ; tất cả đã có trước {now.isoformat()}.",
+            f"{len(archives)} archive time stamps; everything existed before {now.isoformat()}.",
+        )
+    return now
 
 
 def verify_pdf(

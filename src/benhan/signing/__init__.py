@@ -7,10 +7,13 @@ from benhan.signing import pki
 from benhan.signing.authority import ocsp_app, pki_app, tsa_app
 from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, sign_cades
 from benhan.signing.container import seal
+from benhan.signing.csc import CscService, CscSigner
+from benhan.signing.csc_simulator import CscSimulator
 from benhan.signing.evidence import Evidence, EvidenceSource, LocalEvidence
 from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
-from benhan.signing.pdf import Place, pdf_finish, pdf_prepare, sign_pdf
+from benhan.signing.pdf import Place, pdf_archive, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
+from benhan.signing.renewal import proof_ends, renew
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
 from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
@@ -27,6 +30,9 @@ def time_stamper(settings: Settings) -> TimeStamper:
 
 
 __all__ = [
+    "CscService",
+    "CscSigner",
+    "CscSimulator",
     "Evidence",
     "EvidenceSource",
     "Finding",
@@ -47,10 +53,13 @@ __all__ = [
     "cades_prepare",
     "entry_signature",
     "ocsp_app",
+    "pdf_archive",
     "pdf_finish",
     "pdf_prepare",
     "pki",
     "pki_app",
+    "proof_ends",
+    "renew",
     "root_certificate",
     "seal",
     "sign_cades",

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import zipfile
 from collections.abc import Mapping
-from io import BytesIO
 from xml.sax.saxutils import quoteattr
 
 from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.errors import InvalidInput
 from benhan.signing.cades import sign_cades
+from benhan.signing.renewal import zipped
 from benhan.signing.signer import Signer
 
 MIMETYPE = b"application/vnd.etsi.asic-e+zip"
 MANIFEST = "META-INF/ASiCManifest.xml"
 SIGNATURE = "META-INF/signature.p7s"
-_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
@@ -46,17 +44,8 @@ def manifest(files: Mapping[str, bytes]) -> bytes:
 
 def pack(files: Mapping[str, bytes], manifest_bytes: bytes, signature: bytes) -> bytes:
     """The container's bytes; equal parts give equal bytes."""
-    parts = [("mimetype", MIMETYPE)]
-    parts += [(name, files[name]) for name in sorted(files)]
-    parts += [(MANIFEST, manifest_bytes), (SIGNATURE, signature)]
-    out = BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in parts:
-            info = zipfile.ZipInfo(name, _TIME)
-            info.create_system = 3
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, data)
-    return out.getvalue()
+    parts = {"mimetype": MIMETYPE, **{name: files[name] for name in sorted(files)}}
+    return zipped({**parts, MANIFEST: manifest_bytes, SIGNATURE: signature})
 
 
 async def seal(files: Mapping[str, bytes], signer: Signer, tsa: TimeStamper | None = None) -> bytes:

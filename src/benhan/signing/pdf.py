@@ -19,7 +19,7 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
-from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner, PdfTBSDocument
+from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner, PdfTBSDocument, PdfTimeStamper
 from pyhanko.sign.timestamps import TimeStamper
 from pyhanko.sign.validation import DocumentSecurityStore
 from pyhanko.stamp import TextStampStyle
@@ -163,3 +163,24 @@ async def sign_pdf(
         pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock, role=role
     )
     return await pdf_finish(prepared, signer, await signer.sign_digest(prepared), tsa)
+
+
+async def pdf_archive(pdf: bytes, tsa: TimeStamper, evidence: Evidence | None = None) -> bytes:
+    """PAdES B-LTA: the signed PDF with (more) revocation evidence and a document time stamp over all of it.
+
+    Again before the stamp's authority runs out. Raises: ``InvalidInput`` (signing.not-a-pdf); as the stamper.
+    """
+    return await asyncio.to_thread(lambda: asyncio.run(_archive(pdf, tsa, evidence or Evidence())))
+
+
+async def _archive(pdf: bytes, tsa: TimeStamper, evidence: Evidence) -> bytes:
+    try:
+        writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    except (PdfReadError, ValueError):
+        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    if evidence.crls or evidence.ocsps:
+        DocumentSecurityStore.supply_dss_in_writer(
+            writer, None, ocsps=list(evidence.ocsps), crls=list(evidence.crls)
+        )
+    output = await PdfTimeStamper(tsa).async_timestamp_pdf(writer, DIGEST, bytes_reserved=RESERVED_BYTES)
+    return bytes(output.getvalue())

@@ -26,26 +26,32 @@ from pyhanko.sign.validation import (
     DocumentSecurityStore,
     async_validate_detached_cms,
     async_validate_pdf_signature,
+    async_validate_pdf_timestamp,
 )
 from pyhanko.sign.validation.errors import NoDSSFoundError, SignatureValidationError
+from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import (
     PdfSignatureStatus,
     SignatureCoverageLevel,
     StandardCMSSignatureStatus,
+    TimestampSignatureStatus,
 )
 from pyhanko_certvalidator import ValidationContext
 
 from benhan.base.clock import SYSTEM_CLOCK
 from benhan.base.errors import BenhanError
 from benhan.base.xml_door import parse
-from benhan.signing.container import MANIFEST, MIMETYPE, SIGNATURE, manifest, pack
+from benhan.signing.container import MANIFEST, MIMETYPE, SIGNATURE, manifest
 from benhan.signing.evidence import Evidence, embedded, of_lists
+from benhan.signing.renewal import archive_manifest, archive_manifest_name, renewals, token_name, zipped
 from benhan.signing.revocation import states
 from benhan.signing.signer import certificates_of_pem
 
 Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
 LEAST_RSA_BITS, LEAST_EC_BITS = 2048, 256
 SKEW = timedelta(minutes=5)
+_STRONG = ("sha256", "sha384", "sha512")
 _CERTAIN = ("HASH_FAILURE", "SIG_CRYPTO_FAILURE", "CRYPTO_CONSTRAINTS_FAILURE", "FORMAT_FAILURE", "REVOKED",
             "TIMESTAMP_ORDER_FAILURE")  # fmt: skip
 _DISTRUST = {
@@ -223,7 +229,7 @@ def _of_status(
 
 
 def _strong(status: StandardCMSSignatureStatus) -> bool:
-    if status.md_algorithm not in ("sha256", "sha384", "sha512"):
+    if status.md_algorithm not in _STRONG:
         return False
     key = status.signing_cert.public_key
     least = LEAST_RSA_BITS if key.algorithm == "rsa" else LEAST_EC_BITS
@@ -250,6 +256,15 @@ async def _verify_pdf(pdf: bytes, roots: bytes, now: datetime, brought: Evidence
     signatures = list(reader.embedded_regular_signatures)
     if not signatures:
         return _failed("FORMAT_FAILURE", "chữ ký", "Tệp không có chữ ký nào.")
+    stamps = list(reader.embedded_timestamp_signatures)
+    late = [s for s in stamps if s.signed_revision > _last(signatures)]
+    for number, stamp in reversed(list(enumerate(stamps))):
+        judged = await async_validate_pdf_timestamp(stamp, context_at(roots, _gen_time(stamp.signed_data)))
+        newest = stamp in late and number == len(stamps) - 1
+        whole = not newest or judged.coverage == SignatureCoverageLevel.ENTIRE_FILE
+        if not (judged.intact and judged.valid and judged.trusted and whole) or judged.timestamp > now + SKEW:
+            return _failed("HASH_FAILURE", "dấu thời gian lưu trữ", "Dấu thời gian lưu trữ không đúng.")
+        now = judged.timestamp if stamp in late else now
     proof, parts = _stored(reader) + brought, []
     for number, signature in enumerate(signatures):
         moment = _stamped(signature.signer_info)
@@ -259,10 +274,20 @@ async def _verify_pdf(pdf: bytes, roots: bytes, now: datetime, brought: Evidence
         context = context_at(roots, moment or now)
         status = await async_validate_pdf_signature(signature, signer_validation_context=context)
         inside = proof + embedded(signature.signed_data)
-        whole = _covers(status, last=number == len(signatures) - 1)
+        whole = _covers(status, last=not late and number == len(signatures) - 1)
         parts.append(_of_status(status, moment or now, inside, whole=whole))
     head = next((p for p in parts if not p.ok), None) or parts[-1]
     return Report(head.indication, head.sub, head.findings, head.signer, head.signed_at, tuple(parts))
+
+
+def _gen_time(signed: cms.SignedData) -> datetime:
+    moment: datetime = signed["encap_content_info"]["content"].parsed["gen_time"].native
+    return moment
+
+
+def _last(signatures: Sequence[EmbeddedPdfSignature]) -> int:
+    """Revision of the last signature of a person or a seal."""
+    return max(int(s.signed_revision) for s in signatures)
 
 
 def _covers(status: PdfSignatureStatus, *, last: bool) -> bool:
@@ -293,16 +318,22 @@ async def verify_container(
 ) -> Report:
     """Check a sealed record: canonical bytes, manifest, signature, and every PDF inside."""
     try:
-        files, listing, signature = _open(data)
+        parts_found = _open(data)
+        listing, signature = parts_found[MANIFEST], parts_found[SIGNATURE]
     except (*_BROKEN_ZIP, BenhanError) as error:
         return _failed("FORMAT_FAILURE", "hộp niêm phong", f"Hộp không đọc được ({type(error).__name__}).")
-    if pack(files, listing, signature) != data:
+    files = {n: b for n, b in parts_found.items() if n != "mimetype" and not n.startswith("META-INF/")}
+    if zipped(_in_order(parts_found, files)) != data:
         return _failed(
             "FORMAT_FAILURE", "hộp niêm phong", "Các byte của hộp không đúng dạng chuẩn: đã bị sửa."
         )
     wrong = _differences(files, listing)
     if wrong:
         return _failed("HASH_FAILURE", "danh mục", f"Không khớp danh mục: {', '.join(wrong[:5])}.")
+    try:
+        at = await _archived(parts_found, roots, at)
+    except ArchiveRefused as refused:
+        return _failed(refused.sub, "dấu thời gian lưu trữ", refused.text)
     head = await verify_entry(listing, signature, roots, at, crls=crls)
     parts = [
         await verify_pdf(body, roots, at, crls=crls)
@@ -316,7 +347,58 @@ async def verify_container(
     return Report(head.indication, head.sub, head.findings, head.signer, head.signed_at, signed)
 
 
-def _open(data: bytes) -> tuple[dict[str, bytes], bytes, bytes]:
+class ArchiveRefused(Exception):
+    """An archive time stamp does not hold: AdES sub-indication and the reason."""
+
+    def __init__(self, sub: str, text: str) -> None:
+        super().__init__(text)
+        self.sub, self.text = sub, text
+
+
+async def _archived(parts: dict[str, bytes], roots: bytes, at: datetime | None) -> datetime | None:
+    """The instant at which all but the archive time stamps is proved to have existed; ``at`` without any.
+
+    Judged from the newest, each as of the time that the next one proves. Raises: `ArchiveRefused`.
+    """
+    names = list(parts)
+    for number in range(renewals(parts), 0, -1):
+        listing, token = parts[archive_manifest_name(number)], parts[token_name(number)]
+        before = {n: parts[n] for n in names[: names.index(archive_manifest_name(number))]}
+        if archive_manifest(before, number) != listing:
+            raise ArchiveRefused(
+                "HASH_FAILURE", f"Danh mục lưu trữ {number} không khớp những gì có trước nó."
+            )
+        at = await _token_time(listing, token, roots, at or SYSTEM_CLOCK.now())
+    return at
+
+
+async def _token_time(covered: bytes, token: bytes, roots: bytes, now: datetime) -> datetime:
+    try:
+        signed = cms.ContentInfo.load(token, strict=True)["content"]
+        moment: datetime = signed["encap_content_info"]["content"].parsed["gen_time"].native
+        status = await validate_tst_signed_data(
+            signed, context_at(roots, moment), lambda name: hashlib.new(name, covered).digest()
+        )
+        judged = TimestampSignatureStatus(**status)
+    except _BROKEN_CMS as error:
+        text = f"Dấu thời gian lưu trữ không đọc được ({type(error).__name__})."
+        raise ArchiveRefused("FORMAT_FAILURE", text) from None
+    if not (judged.intact and judged.valid and judged.trusted) or judged.md_algorithm not in _STRONG:
+        raise ArchiveRefused("HASH_FAILURE", "Dấu thời gian lưu trữ không đúng hoặc không đáng tin cậy.")
+    if moment > now + SKEW:
+        raise ArchiveRefused("TIMESTAMP_ORDER_FAILURE", "Dấu thời gian lưu trữ sai thứ tự.")
+    return moment
+
+
+def _in_order(parts: dict[str, bytes], files: dict[str, bytes]) -> dict[str, bytes]:
+    """The parts in the canonical order; a part that has no place is left out, which then shows."""
+    names = ["mimetype", *sorted(files), MANIFEST, SIGNATURE]
+    for number in range(1, renewals(parts) + 1):
+        names += [archive_manifest_name(number), token_name(number)]
+    return {n: parts[n] for n in names}
+
+
+def _open(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(BytesIO(data)) as archive:
         names = archive.namelist()
         if (
@@ -327,12 +409,9 @@ def _open(data: bytes) -> tuple[dict[str, bytes], bytes, bytes]:
             raise ValueError("names")
         if archive.read("mimetype") != MIMETYPE:
             raise ValueError("mimetype")
-        own = {"mimetype", MANIFEST, SIGNATURE}
-        return (
-            {n: archive.read(n) for n in names if n not in own},
-            archive.read(MANIFEST),
-            archive.read(SIGNATURE),
-        )
+        parts = {n: archive.read(n) for n in names}
+        _in_order(parts, {})  # raises for an archive time stamp without its manifest, or out of sequence
+        return parts
 
 
 def _differences(files: dict[str, bytes], listing: bytes) -> list[str]:
