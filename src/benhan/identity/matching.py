@@ -136,7 +136,8 @@ def _may_link(found: dict[str, str], numbers: set[str]) -> bool:
 
 def _reason(field: str, level: str, face: Face) -> Reason:
     table, bits = _words(), _bits(field, level, face)
-    return Reason(field, level, bits, f"{table['fields'][field]}: {table['levels'][level]} ({bits:+g})")
+    said = f"{bits:+g}".replace(".", ",")
+    return Reason(field, level, bits, f"{table['fields'][field]}: {table['levels'][level]} ({said})")
 
 
 def _bits(field: str, level: str, face: Face) -> float:
