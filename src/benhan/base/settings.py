@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     hub_url: str | None = Field(None, description="Base URL of the hub's machine door; facility nodes only.")
     bhyt_url: str | None = Field(None, description="Base URL of the BHYT portal (or the simulator).")
     bhyt_username: str | None = Field(None, description="Account at the BHYT portal.")
+    bhyt_sign: bool = Field(
+        False,
+        description="Seal claim packages (XAdES in CHUKYDONVI); off until the portal's form of it is confirmed.",
+    )
     tsa_url: str | None = Field(
         None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA."
     )

@@ -17,7 +17,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from benhan import records
 from benhan.base.clock import fhir_instant, local_date
-from benhan.base.errors import BenhanError
+from benhan.base.errors import BenhanError, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
 from benhan.gateways.bhyt.card_job import CARD_TOPIC, check_cards
@@ -33,6 +33,7 @@ from benhan.gateways.bhyt.tables import use_local
 from benhan.gateways.bhyt.values import number
 from benhan.jobs import register
 from benhan.records import entitlement_line
+from benhan.signing import KeyStore, sign_xades
 from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 
 TOPIC = "bhyt.submit"
@@ -72,6 +73,7 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     claim_id = claim_id_of(package, raw)
     if await _answered(repo, claim_id):
         return
+    raw = await _sealed(repo, claim_id, raw)
     faults = errors(findings)
     portal = portal_of(store.settings, package.facility, clock=store.clock)
     waiting = portal is None and not faults
@@ -86,6 +88,21 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
         answer = await _answer(repo, encounter_id, claim_id, receipt, findings)
         state = "received" if receipt.received else "refused"
         await at_desk(state, sent=True, answer=answer, told=portal_findings(receipt))
+
+
+async def _sealed(repo: Repository, claim_id: str, raw: bytes) -> bytes:
+    """The package with the organisation's XAdES seal in CHUKYDONVI, when the installation signs (``bhyt_sign``).
+
+    What was sealed once is sent again as it is: a repeated delivery has the same bytes.
+    """
+    if not repo.store.settings.bhyt_sign:
+        return raw
+    try:
+        kept = await repo.read("DocumentReference", _document_id(claim_id))
+    except NotFound:
+        signer = await KeyStore(repo).seal_signer(repo.ctx.tenant)
+        return await sign_xades(raw, signer, parent="CHUKYDONVI", clock=repo.store.clock)
+    return await repo.store.blobs.get(records.blob_of(kept.data))
 
 
 class AtDesk(Protocol):
@@ -142,6 +159,10 @@ def claim_id_of(package: Package, raw: bytes) -> str:
     """Id of the claim of exactly this package."""
     digest = hashlib.sha256(raw).hexdigest()
     return str(uuid5(NAMESPACE_URL, f"urn:benhan:claim:{package.facility}|{package.ma_lk}|{digest}"))
+
+
+def _document_id(claim_id: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"urn:benhan:claim-document:{claim_id}"))
 
 
 def _response_id(claim_id: str) -> str:
@@ -201,7 +222,7 @@ def _document(
     }
     return {
         "resourceType": "DocumentReference",
-        "id": str(uuid5(NAMESPACE_URL, f"urn:benhan:claim-document:{claim_id}")),
+        "id": _document_id(claim_id),
         "identifier": [{"system": systems.MA_LK, "value": package.ma_lk}],
         "status": "current",
         "type": {**kind, "text": "Hồ sơ BHYT (XML)"},
