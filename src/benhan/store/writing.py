@@ -63,7 +63,9 @@ _CURRENT = """c as (insert into current_version as c (tenant, rid, at, custodian
   %(version)s::integer[], %(deleted)s::boolean[], %(type)s::text[], %(id)s::text[], %(patient)s::text[],
   %(present)s::text[]) as u (rid, at, custodian, version, deleted, type, id, patient, present)
   on conflict (tenant, type, id) do update set at = excluded.at, custodian = excluded.custodian,
-  version = excluded.version, deleted = excluded.deleted, patient = excluded.patient, present = excluded.present)"""
+  version = excluded.version, deleted = excluded.deleted, patient = excluded.patient, present = excluded.present
+  where c.version < excluded.version)"""
+# Of two first writers one is late: it leaves the current row alone, and the log refuses its version (Conflict).
 _KEYS = """k as (insert into record_key (tenant, id, scope, wrapped, created_at)
   select %(tenant)s, u.id, u.scope, u.wrapped, %(now)s
   from unnest(%(k_id)s::uuid[], %(k_scope)s::text[], %(k_wrapped)s::bytea[]) as u (id, scope, wrapped))"""
