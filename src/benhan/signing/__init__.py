@@ -7,7 +7,7 @@ from benhan.signing import pki
 from benhan.signing.authority import ocsp_app, pki_app, tsa_app
 from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, sign_cades
 from benhan.signing.container import seal
-from benhan.signing.csc import CscService, CscSigner
+from benhan.signing.csc import AgentSigner, CscService, CscSigner
 from benhan.signing.csc_simulator import CscSimulator
 from benhan.signing.evidence import Evidence, EvidenceSource, LocalEvidence
 from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
@@ -30,6 +30,7 @@ def time_stamper(settings: Settings) -> TimeStamper:
 
 
 __all__ = [
+    "AgentSigner",
     "CscService",
     "CscSigner",
     "CscSimulator",

@@ -166,3 +166,34 @@ def _check(certificate: asn1_x509.Certificate, signature: bytes, covered: bytes)
         key.verify(signature, covered, ec.ECDSA(hashes.SHA256()))
     else:
         raise TypeError("key")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSigner:
+    """A key in the token on the doctor's own computer, reached by the doctor's browser and never from here.
+
+    `cades_prepare` and its kin take it as it is; the browser hands ``Prepared.to_be_signed`` to the local agent and posts back
+    what `accept` then checks, before the second phase.
+    """
+
+    certificate: asn1_x509.Certificate
+    chain: tuple[asn1_x509.Certificate, ...]
+
+    async def sign_digest(self, prepared: Prepared) -> bytes:
+        """Always raises ``NotAllowed`` (signing.at-the-token): this door has two phases only."""
+        raise NotAllowed(
+            "signing.at-the-token", "Ký bằng thiết bị trên máy người ký.", diagnostics=prepared.digest
+        )
+
+    def accept(self, prepared: Prepared, signature: bytes) -> bytes:
+        """The signature, when it is this certificate's over what was prepared.
+
+        Raises: ``NotAllowed`` (signing.not-this-signature).
+        """
+        try:
+            _check(self.certificate, signature, prepared.to_be_signed)
+        except (InvalidSignature, TypeError, ValueError):
+            raise NotAllowed(
+                "signing.not-this-signature", "Chữ ký nhận được không thuộc giấy này hay người này."
+            ) from None
+        return signature
