@@ -17,7 +17,7 @@ from benhan.store import Store
 #: What a resource leaves behind, in the order it is copied.
 TABLES = (
     "record_key", "log", "current_version", "index_equal", "index_string", "index_trigram", "index_date", "index_number",
-    "index_reference", "index_group", "audit",
+    "index_reference", "index_group", "audit", "outbox",
 )  # fmt: skip
 _COLUMNS = (
     "select column_name from information_schema.columns where table_schema = 'public' and table_name = %s "

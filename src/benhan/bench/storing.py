@@ -51,7 +51,7 @@ async def _send(repo: Repository, messages: list[JsonObject]) -> None:
 async def ingest_bench(store: Store, sizes: Sizes) -> Result:
     """Resources/s validated, indexed and stored by transaction Bundles, one after another.
 
-    Limit: COPY of the very rows this made (log, current, indexes, keys, audit) into the same tables, in one commit.
+    Limit: COPY of the very rows this made (log, current, indexes, keys, audit, outbox) into the same tables, in one commit.
     """
     ours, limits = [], []
     count = sizes.bundles * sizes.bundle_size

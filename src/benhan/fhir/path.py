@@ -99,18 +99,42 @@ def _variable(tree: Tree) -> Closure:
     raise PathSyntaxError(f"variable {name} is not implemented")
 
 
+def _is_type(name: str) -> bool:
+    return name[0].isupper() and (
+        name in RESOURCE_TYPES or name in ("Resource", "DomainResource") or name in ELEMENTS
+    )
+
+
 def _name(tree: Tree) -> Closure:
     name = tree[1]
-    if name[0].isupper() and (
-        name in RESOURCE_TYPES or name in ("Resource", "DomainResource") or name in ELEMENTS
-    ):
+    if _is_type(name):
         return lambda scope, this: [n for n in this if n[0] == name or name in ancestors(n[0])]
     return lambda scope, this: [c for node in this for c in child(node, name)]
 
 
 def _dot(tree: Tree) -> Closure:
+    names: list[str] = []
+    while tree[0] == "dot" and tree[2][0] == "name" and not _is_type(tree[2][1]):
+        names.insert(0, tree[2][1])
+        tree = tree[1]
+    if names:
+        return _steps(_compile(tree), tuple(names))
     left, right = _compile(tree[1]), _compile(tree[2])
     return lambda scope, this: right(scope, left(scope, this))
+
+
+def _steps(start: Closure, names: tuple[str, ...]) -> Closure:
+    """From ``start`` down by plain names: most paths of search parameters, in one closure."""
+
+    def run(scope: Scope, this: Nodes) -> Nodes:
+        nodes = start(scope, this)
+        for name in names:
+            if not nodes:
+                return []
+            nodes = child(nodes[0], name) if len(nodes) == 1 else [c for n in nodes for c in child(n, name)]
+        return nodes
+
+    return run
 
 
 def _index(tree: Tree) -> Closure:
@@ -378,6 +402,7 @@ def _resolve(arguments: list[Closure]) -> Closure:
 _REFERENCE = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?$")
 
 
+@lru_cache(maxsize=16384)
 def split_reference(text: str) -> tuple[str, str] | None:
     """(type, id) of a literal reference, relative or absolute; None for others."""
     match = _REFERENCE.search(text)

@@ -144,10 +144,19 @@ async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
         if entry.full_url:
             known[entry.full_url] = target
         entry.resource = {**resource, "id": entry.id}
+    urns = {k: v for k, v in known.items() if k.startswith("urn:")}
     for entry in entries:
-        if entry.resource is not None and entry.method != "PATCH":
+        if entry.resource is None or entry.method == "PATCH":
+            continue
+        if _leads_on(entry.resource, known) or (urns and _mentions(entry.resource, urns)):
             entry.resource = _copy(entry.resource)
-            await _point(tx, entry, known)
+            await _point(tx, entry, known, urns)
+
+
+def _leads_on(resource: JsonObject, known: dict[str, str]) -> bool:
+    """True when a reference has to be looked at: most resources name what is stored already, and stay as they are."""
+    texts = (found.element.get("reference") for found in references(resource))
+    return any(isinstance(t, str) and (t in known or "?" in t or t[:4] == "urn:") for t in texts)
 
 
 def _copy(value: Any) -> Any:
@@ -168,7 +177,7 @@ async def _patient_hint(tx: Repository, entries: list[_Entry]) -> str | None:
     return hint if placement_of_patient(hint) >= 0 else None
 
 
-async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
+async def _point(tx: Repository, entry: _Entry, known: dict[str, str], urns: dict[str, str]) -> None:
     for reference in references(entry.resource or {}):
         text = reference.element.get("reference")
         if not isinstance(text, str):
@@ -189,7 +198,6 @@ async def _point(tx: Repository, entry: _Entry, known: dict[str, str]) -> None:
                     expression=reference.path,
                 )
             reference.element["reference"] = found.reference
-    urns = {k: v for k, v in known.items() if k.startswith("urn:")}
     if urns and _mentions(entry.resource, urns):
         _point_addresses(entry.resource or {}, urns)
 

@@ -466,12 +466,16 @@ class Repository:
             for c in changes
         ]
         await append(self._open, tenant, changes, keys, entries, self.clock.now(), last=last)
-        return [
+        made = [
             reading.make(
                 c.type, c.id, c.version, c.at, c.author, str(c.action), c.raw, c.sha256.hex(), c.custodian
             )
             for c in changes
         ]
+        for stored, change in zip(made, changes, strict=True):
+            if change.data is not None and stored.served is not None:
+                stored.__dict__["data"] = change.data  # what the property would parse again
+        return made
 
     def _ask(self, action: Action, resource_type: str) -> None:
         if resource_type not in RESOURCE_TYPES:
