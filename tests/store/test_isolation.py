@@ -16,7 +16,8 @@ from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 from benhan.store.server import check_durability, check_role
 
 pytestmark = pytest.mark.server
-NOT_OF_A_TENANT = {"installation", "migration", "tenant", "tenant_code"}
+# record_state and record_step: the shipped table of a record's life, the same for all, read only.
+NOT_OF_A_TENANT = {"installation", "migration", "tenant", "tenant_code", "record_state", "record_step"}
 TENANT_TABLES = ("log", "current_version", "record_key", "tenant_key", "audit", "audit_seal", "outbox", "draft",
                  "access_grant", "index_equal", "index_string", "index_trigram", "index_date", "index_number",
                  "index_reference")  # fmt: skip
