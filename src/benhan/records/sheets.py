@@ -10,9 +10,10 @@ import base64
 from datetime import datetime
 from typing import Any
 
+from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, NotFound, RuleViolation
 from benhan.catalogue import systems
-from benhan.forms import Form, PrintedEntry, answers
+from benhan.forms import Form, Item, PrintedEntry, answers
 from benhan.forms import response as form_response
 from benhan.records.cases import case
 from benhan.records.documents import blob_of, content_of, document_of, put_paper, render
@@ -89,10 +90,17 @@ def _columns(form: Form) -> tuple[str, list[str]]:
     return table.link_id, [c.column for c in table.children if c.holds_answer]
 
 
+def _when(column: Item, happened: datetime) -> str:
+    """The moment of a line as its first column holds it: a day or a moment."""
+    if column.type == "date":
+        return local_date(happened).isoformat()
+    return happened.replace(microsecond=0).isoformat()
+
+
 def _entry(sheet: Stored, entry: Entry, entry_id: str | None = None) -> JsonObject:
     form = form_of(sheet.data)
     table, columns = _columns(form)
-    row: dict[str, Any] = {columns[0]: entry.happened.replace(microsecond=0).isoformat()}
+    row: dict[str, Any] = {columns[0]: _when(form.item(f"{table}.{columns[0]}"), entry.happened)}
     row |= {
         name: value
         for name, value in zip(columns[1:3], (entry.progress, entry.orders), strict=False)
@@ -228,9 +236,9 @@ async def _print(repo: Repository, sheet: Stored) -> bytes:
         for e in await entries(repo, sheet.id)
     ]
     form = form_of(sheet.data)
-    printout = await render(
-        repo, form, id_of(sheet.data["encounter"]), answers(form, sheet.data), entries=printed
-    )
+    table, _ = _columns(form)
+    head = {**answers(form, sheet.data), table: [dict(e.values) for e in printed]}
+    printout = await render(repo, form, id_of(sheet.data["encounter"]), head, entries=printed)
     return printout.pdf
 
 

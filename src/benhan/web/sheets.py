@@ -1,4 +1,4 @@
-"""Running sheets (36/BV2): lines with their own signatures, late lines marked, the sheet ended by a signature."""
+"""Running sheets (36/BV2, 07/BV2, vital signs): lines with their own signatures, the sheet ended by a signature."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benhan import records
-from benhan.base.errors import Issue
+from benhan.base.errors import Issue, RuleViolation
+from benhan.forms import Form, Item, check, describe_value, empty, parse_value
+from benhan.records import form_of
 from benhan.web import rail
 from benhan.web.frame import Visit, attempt, page
-from benhan.web.record import is_closed, paper_frame
+from benhan.web.record import is_closed, may_write, paper_frame, require_write
 from benhan.web.signing import pin_needed, sign_with
 
 FORM = "36/BV2"
+TREATMENT = "entry.treatment"
 FIELD_OF = {"reason": "reason", "progress": "progress"}
 
 
@@ -25,6 +28,8 @@ async def sheets_page(visit: Visit) -> Response:
     frame = await rail.about_case(visit, encounter_id, "to")
     rows = []
     for stored in reversed(await records.sheets(visit.repo, encounter_id)):
+        if form_of(stored.data).code != FORM:
+            continue  # the others stand with the papers of the record
         held = await records.paper(visit.repo, stored.id)
         lines = await records.entries(visit.repo, stored.id)
         rows.append({"stored": stored, "paper": held, "lines": lines})
@@ -60,7 +65,9 @@ async def _sheet_page(visit: Visit, **context: Any) -> Response:
             "paper": held,
             "lines": await records.entries(visit.repo, stored.id),
             "ended": ended,
-            "writable": visit.may("entry.treatment", case.khoa) and not ended and not is_closed(case),
+            "columns": _columns(form),
+            "cell": describe_value,
+            "writable": _may_write(visit, form, case.khoa) and not ended and not is_closed(case),
             "pin_needed": pin_needed(visit),
             "me": visit.signed_in.ctx.actor.reference,
             **context,
@@ -68,41 +75,81 @@ async def _sheet_page(visit: Visit, **context: Any) -> Response:
     )
 
 
-@page("entry.treatment")
+def _columns(form: Form) -> list[Item]:
+    """Columns that a line fills besides its moment; none for the sheet of course and orders, which has its own
+    fields.
+    """
+    if form.code == FORM:
+        return []
+    return [c for c in _table(form).children if c.holds_answer][1:]
+
+
+def _table(form: Form) -> Item:
+    return next(i for i in form.answerable() if i.type == "table")
+
+
+def _may_write(visit: Visit, form: Form, khoa: str) -> bool:
+    return visit.may(TREATMENT, khoa) if form.code == FORM else may_write(visit, form, khoa)
+
+
+@page("record.read")
 async def add(visit: Visit) -> Response:
     """Add a line; with a PIN (or an open PIN time) it is signed at once."""
     return await attempt(visit, _add(visit), _sheet_page)
 
 
-async def _khoa(visit: Visit) -> str:
+async def _writing(visit: Visit) -> Form:
+    """Form of the sheet, when this person writes lines of it here. Raises: ``NotAllowed``."""
     stored = await visit.repo.read("QuestionnaireResponse", visit.path("sheet"))
-    return (await records.case(visit.repo, stored.data["encounter"]["reference"].split("/")[1])).khoa
+    form = form_of(stored.data)
+    khoa = (await records.case(visit.repo, stored.data["encounter"]["reference"].split("/")[1])).khoa
+    if form.code == FORM:
+        visit.require(TREATMENT, khoa)
+    else:
+        require_write(visit, form, khoa)
+    return form
 
 
 async def _add(visit: Visit) -> Response:
     sheet_id = visit.path("sheet")
-    visit.require("entry.treatment", await _khoa(visit))
-    entry = await _entry(visit)
-    signing = await sign_with(visit, role(), always_pin=False) if visit.text("do") == "sign" else None
+    form = await _writing(visit)
+    entry = await _entry(visit, form)
+    signing = await sign_with(visit, role(form), always_pin=False) if visit.text("do") == "sign" else None
     made = await records.add_entry(visit.repo, sheet_id, entry)
     if signing is not None:
         await records.sign_entry(visit.repo, made.id, signing, authorize=visit.authorize)
     return visit.go(f"/to/{sheet_id}#d-{made.id}", "da-ky" if signing else "da-ghi")
 
 
-async def _entry(visit: Visit) -> records.Entry:
+async def _entry(visit: Visit, form: Form) -> records.Entry:
     return records.Entry(
         visit.moment("happened"),
         await visit.staff(),
-        progress=visit.text("progress"),
-        orders=visit.text("orders"),
+        progress=visit.text("progress") if form.code == FORM else "",
+        orders=visit.text("orders") if form.code == FORM else "",
+        extra=_cells(visit, form),
         late_reason=visit.text("late_reason") or None,
     )
 
 
-def role() -> str:
+def _cells(visit: Visit, form: Form) -> dict[str, Any]:
+    """What was typed into the columns of a line. Raises: ``RuleViolation`` (web.line-not-read) for what cannot be read."""
+    cells: dict[str, Any] = {}
+    for column in _columns(form):
+        text = visit.text(f"col-{column.column}").strip()
+        if text:
+            cells[column.column] = {"text": text} if column.type == "code" else parse_value(column, text)
+    table = _table(form)
+    for finding in check(form, {table.link_id: [cells]}, at="save", now=visit.now) if cells else []:
+        key = next((k for k in cells if f".{k}" in finding.link_id), None)
+        if finding.severity == "error" and key:
+            raise RuleViolation("web.line-not-read", finding.text, expression=f"col-{key}")
+    return {k: v for k, v in cells.items() if not empty(v)}
+
+
+def role(form: Form) -> str:
     """Role in which a line is signed."""
-    return "bac_si_ra_y_lenh"
+    return next(p.role for p in form.signatures if p.per_entry)
 
 
 @page("form.sign")
@@ -112,12 +159,13 @@ async def sign_line(visit: Visit) -> Response:
 
 
 async def _sign_line(visit: Visit) -> Response:
-    signing = await sign_with(visit, role(), always_pin=False)
+    stored = await visit.repo.read("QuestionnaireResponse", visit.path("sheet"))
+    signing = await sign_with(visit, role(form_of(stored.data)), always_pin=False)
     await records.sign_entry(visit.repo, visit.path("entry"), signing, authorize=visit.authorize)
     return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-ky")
 
 
-@page("entry.treatment")
+@page("record.read")
 async def amend(visit: Visit) -> Response:
     """Amend a line with a reason; it must be signed again."""
 
@@ -131,8 +179,9 @@ async def amend(visit: Visit) -> Response:
 
 
 async def _amend(visit: Visit) -> Response:
-    visit.require("entry.treatment", await _khoa(visit))
-    await records.amend_entry(visit.repo, visit.path("entry"), await _entry(visit), visit.text("reason"))
+    form = await _writing(visit)
+    entry = await _entry(visit, form)
+    await records.amend_entry(visit.repo, visit.path("entry"), entry, visit.text("reason"))
     return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-luu")
 
 
@@ -144,7 +193,9 @@ async def end(visit: Visit) -> Response:
 
 async def _end(visit: Visit) -> Response:
     sheet_id = visit.path("sheet")
-    await records.end_sheet(visit.repo, sheet_id, await sign_with(visit, role()), authorize=visit.authorize)
+    stored = await visit.repo.read("QuestionnaireResponse", sheet_id)
+    signing = await sign_with(visit, role(form_of(stored.data)))
+    await records.end_sheet(visit.repo, sheet_id, signing, authorize=visit.authorize)
     return visit.go(f"/to/{sheet_id}", "da-ket-thuc-to")
 
 
