@@ -119,6 +119,7 @@
 
   // --- after a reload: what this machine still holds is newer than what the server gave
   const put = (name, value) => {
+    form.dispatchEvent(new CustomEvent("benhan:need", { detail: name })); // a line that a reload does not show yet
     const fields = form.querySelectorAll(`[name="${CSS.escape(name)}"]`);
     fields.forEach((field) => {
       if (field.type === "radio" || field.type === "checkbox") field.checked = field.value === value;
