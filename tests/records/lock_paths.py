@@ -49,7 +49,7 @@ COMMANDS = {
     "serve", "worker", "machine-door", "migrate", "doctor", "export", "backup", "restore", "reindex", "view", "bench",
     "demo", "totp", "validate", "facility add", "facility list", "user add", "user roles", "cert ca", "cert node",
     "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "simulate bhyt",
-    "simulate pki",
+    "simulate csc", "simulate pki",
 }  # fmt: skip
 
 #: modules that may open a store without the guard: they write no record
