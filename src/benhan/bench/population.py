@@ -17,7 +17,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
+from benhan.base.clock import SYSTEM_CLOCK
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.bench.storing import new_repo
 from benhan.catalogue import names
@@ -104,7 +106,7 @@ class _Load:
     def __init__(self, connection: psycopg.AsyncConnection[Any], tenant: UUID) -> None:
         self.connection, self.tenant = connection, str(tenant)
         self.lines: dict[str, list[str]] = {table: [] for table in _COLUMNS}
-        self.at = datetime.now(UTC).isoformat()
+        self.at = SYSTEM_CLOCK.now().isoformat()
 
     def add(
         self, resource: JsonObject, rows: list[IndexRows], rid: int, patient: str, key: tuple[UUID, bytes]
@@ -218,8 +220,9 @@ async def _drop_indexes(admin: psycopg.AsyncConnection[Any]) -> list[str]:
         table, index, definition, constraint = (str(v) if v else "" for v in row)
         if constraint:
             again.append(f"alter table {table} add constraint {constraint} {definition}")
-            await admin.execute(f"alter table {table} drop constraint {constraint}".encode())
+            drop = sql.SQL("alter table {} drop constraint {}")
+            await admin.execute(drop.format(sql.Identifier(table), sql.Identifier(constraint)))
         else:
             again.append(definition)
-            await admin.execute(f"drop index {index}".encode())
+            await admin.execute(sql.SQL("drop index {}").format(sql.Identifier(index)))
     return again
