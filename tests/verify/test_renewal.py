@@ -66,7 +66,7 @@ async def test_renewed_records_are_proved_by_both_verifiers(made) -> None:
             assert "2 archive time stamps" in verdict.as_text()
             report = await verify_container(twice, made.pem, NOW + timedelta(days=days))
             assert report.ok, report
-    late = NOW + timedelta(days=3 * 365)
+    late = NOW + timedelta(days=4 * 365)
     assert benhan_verify.verify_container(made.bare, made.roots, late).sub == "OUT_OF_BOUNDS_NO_POE"
     assert not (await verify_container(made.bare, made.pem, late)).ok
 

@@ -184,7 +184,7 @@ def defaults(form: Form, facts: Mapping[str, Any]) -> dict[str, Default]:
 
 def _fitting(item: Item, fact: Any) -> Any:
     """A fact in the shape of the item: words of a coded fact for a text, a text as the words of a coded item; several
-    facts for one place as one line.
+    facts for one place as one line; a measured whole number for a count.
     """
     if item.type == "table":
         return fact
@@ -200,6 +200,8 @@ def _fitting(item: Item, fact: Any) -> Any:
         return {"text": fact}
     if isinstance(fact, str) and item.type == "date":
         return fact[:10]  # the day of a moment
+    if isinstance(fact, Decimal) and item.type == "integer":
+        return int(fact) if fact == fact.to_integral_value() else None
     return fact
 
 

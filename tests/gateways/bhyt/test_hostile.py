@@ -68,7 +68,7 @@ async def test_the_http_door_refuses_every_one(open_ward: Any, monkeypatch: pyte
     (facility,) = [t for t in await ward.store.tenants() if t.id == ward.ctx.tenant]
 
     async def caller(self: Any, request: Any, action: Any) -> Caller:
-        return Caller(ward, facility)
+        return Caller(ward, facility, None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_Door, "_caller", caller)
     app = hub_app(ward.store, ward.store.settings, None)  # type: ignore[arg-type]
