@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from benhan.access import certs, create_ca, issue_node
 from benhan.api import client_context, machine_client, open_door, server_context
+from benhan.api.machine_door import _listen
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +82,12 @@ async def test_client_refuses_a_server_of_another_ca(pki: Path) -> None:
     ):
         with pytest.raises(httpx.ConnectError):
             await http.get("/")
+
+
+async def test_small_answers_are_not_held_back() -> None:
+    """asyncio turns Nagle's waiting off for sockets named TCP only; else every call takes 40 ms longer."""
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1")
