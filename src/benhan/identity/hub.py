@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from benhan.base.errors import Conflict, NotFound
 from benhan.base.ids import new_uuid
 from benhan.catalogue import systems
+from benhan.identity._rows import connection_of
 from benhan.identity.matching import Reason
 from benhan.identity.person import JsonObject, person_of
 from benhan.identity.registry import Candidate, find_candidates
@@ -69,12 +68,6 @@ class SourceLink:
     how: str
 
 
-def _connection(tx: Repository) -> psycopg.AsyncConnection[Any]:
-    if tx.connection is None:
-        raise RuntimeError("needs repo.transaction()")
-    return tx.connection
-
-
 async def link_patient(repo: Repository, source: UUID, resource: JsonObject) -> LinkResult:
     """Hub person of a facility's ``Patient``: the one already linked, the one that is the same beyond doubt, or a new one.
 
@@ -116,7 +109,7 @@ async def _new_person(tx: Repository, resource: JsonObject, candidates: list[Can
 
 
 async def _queue(tx: Repository, stored: Stored, candidate: Candidate) -> None:
-    await _connection(tx).execute(
+    await connection_of(tx).execute(
         _REVIEW,
         (
             tx.ctx.tenant, new_uuid(clock=tx.clock), stored.id, candidate.patient.id, candidate.score,
@@ -130,7 +123,7 @@ def _reason_json(reason: Reason) -> JsonObject:
 
 
 async def _record(tx: Repository, source: UUID, source_patient_id: str, result: LinkResult) -> None:
-    await _connection(tx).execute(
+    await connection_of(tx).execute(
         _INSERT,
         (
             tx.ctx.tenant, new_uuid(clock=tx.clock), source, source_patient_id, result.patient_id, result.how,
@@ -156,7 +149,7 @@ async def _complete(tx: Repository, patient_id: str, resource: JsonObject) -> No
 async def crossref(repo: Repository, source: UUID, source_patient_id: str) -> str | None:
     """Hub id of a facility's person (after merges), or None."""
     async with repo.transaction() as tx:
-        cursor = await _connection(tx).execute(_FIND, (tx.ctx.tenant, source, source_patient_id))
+        cursor = await connection_of(tx).execute(_FIND, (tx.ctx.tenant, source, source_patient_id))
         row = await cursor.fetchone()
         return None if row is None else await current_id(tx, row[0])
 
@@ -166,7 +159,7 @@ async def current_id(repo: Repository, patient_id: str) -> str:
     async with repo.transaction() as tx:
         here = patient_id
         for _ in range(100):
-            row = await (await _connection(tx).execute(_KEPT, (tx.ctx.tenant, here))).fetchone()
+            row = await (await connection_of(tx).execute(_KEPT, (tx.ctx.tenant, here))).fetchone()
             if row is None:
                 return here
             here = row[0]
@@ -178,18 +171,18 @@ async def sources(repo: Repository, patient_id: str) -> list[SourceLink]:
     async with repo.transaction() as tx:
         ids, open_ids = [patient_id], [patient_id]
         while open_ids:
-            rows = await (await _connection(tx).execute(_GONE, (tx.ctx.tenant, open_ids.pop()))).fetchall()
+            rows = await (await connection_of(tx).execute(_GONE, (tx.ctx.tenant, open_ids.pop()))).fetchall()
             fresh = [r[0] for r in rows if r[0] not in ids]
             ids += fresh
             open_ids += fresh
-        rows = await (await _connection(tx).execute(_SOURCES, (tx.ctx.tenant, ids))).fetchall()
+        rows = await (await connection_of(tx).execute(_SOURCES, (tx.ctx.tenant, ids))).fetchall()
         return [SourceLink(r[0], r[1], r[2]) for r in rows]
 
 
 async def unlink(repo: Repository, source: UUID, source_patient_id: str, reason: str) -> None:
     """End a wrong link; the row stays with its end and reason, a new link may follow."""
     async with repo.transaction() as tx:
-        done = await _connection(tx).execute(
+        done = await connection_of(tx).execute(
             _END, (tx.clock.now(), tx.ctx.actor.reference, reason, tx.ctx.tenant, source, source_patient_id)
         )
         if done.rowcount == 0:
@@ -208,7 +201,7 @@ async def merge(repo: Repository, kept_id: str, gone_id: str, reason: str) -> UU
             raise Conflict("identity.already-merged", "Người này đã được gộp.")
         kept, gone = await tx.read("Patient", kept_id), await tx.read("Patient", gone_id)
         merge_id = new_uuid(clock=tx.clock)
-        await _connection(tx).execute(
+        await connection_of(tx).execute(
             _MERGE,
             (
                 tx.ctx.tenant, merge_id, kept_id, gone_id, reason, bool(gone.data.get("active", True)),
@@ -228,13 +221,13 @@ async def unmerge(repo: Repository, merge_id: UUID, reason: str) -> None:
     Raises: ``NotFound`` (identity.no-merge), ``Conflict`` (identity.already-undone).
     """
     async with repo.transaction() as tx:
-        row = await (await _connection(tx).execute(_MERGED, (tx.ctx.tenant, merge_id))).fetchone()
+        row = await (await connection_of(tx).execute(_MERGED, (tx.ctx.tenant, merge_id))).fetchone()
         if row is None:
             raise NotFound("identity.no-merge", "Không có lần gộp này.")
         kept_id, gone_id, was_active, undone_at = row
         if undone_at is not None:
             raise Conflict("identity.already-undone", "Lần gộp này đã được hủy.")
-        await _connection(tx).execute(
+        await connection_of(tx).execute(
             _UNDO, (tx.clock.now(), tx.ctx.actor.reference, reason, tx.ctx.tenant, merge_id)
         )
         kept, gone = await tx.read("Patient", kept_id), await tx.read("Patient", gone_id)

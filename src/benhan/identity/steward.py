@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import psycopg
-
 from benhan.base.errors import Conflict, InvalidInput, NotFound
 from benhan.base.text import squeeze
+from benhan.identity._rows import connection_of
 from benhan.identity.hub import current_id, merge
 from benhan.store import Repository, Stored
 
@@ -61,15 +60,15 @@ class Merge:
 async def open_reviews(repo: Repository, *, limit: int = 50) -> tuple[Sequence[Review], int]:
     """Pairs that wait for a steward, the likeliest first, and how many there are in all."""
     async with repo.transaction() as tx:
-        total = await (await _connection(tx).execute(_COUNT, (tx.ctx.tenant,))).fetchone()
-        rows = await (await _connection(tx).execute(_OPEN, (tx.ctx.tenant, None, None, limit))).fetchall()
+        total = await (await connection_of(tx).execute(_COUNT, (tx.ctx.tenant,))).fetchone()
+        rows = await (await connection_of(tx).execute(_OPEN, (tx.ctx.tenant, None, None, limit))).fetchall()
         return [await _review(tx, row) for row in rows], int(total[0]) if total else 0
 
 
 async def open_review(repo: Repository, review_id: UUID) -> Review:
     """One pair that waits. Raises: ``NotFound`` (identity.no-review)."""
     async with repo.transaction() as tx:
-        found = await _connection(tx).execute(_OPEN, (tx.ctx.tenant, review_id, review_id, 1))
+        found = await connection_of(tx).execute(_OPEN, (tx.ctx.tenant, review_id, review_id, 1))
         row = await found.fetchone()
         if row is None:
             raise NotFound("identity.no-review", "Không có cặp này, hoặc đã được quyết định.")
@@ -85,12 +84,12 @@ async def decide_review(repo: Repository, review_id: UUID, decision: Decision, r
     if decision == "same" and not squeeze(reason):
         raise InvalidInput("identity.reason-missing", "Ghi lý do gộp hai người này.", expression="reason")
     async with repo.transaction() as tx:
-        row = await (await _connection(tx).execute(_TAKE, (tx.ctx.tenant, review_id))).fetchone()
+        row = await (await connection_of(tx).execute(_TAKE, (tx.ctx.tenant, review_id))).fetchone()
         if row is None:
             raise NotFound("identity.no-review", "Không có cặp này, hoặc đã được quyết định.")
         if row[2] is not None:
             raise Conflict("identity.review-decided", "Cặp này đã có người khác quyết định.")
-        await _connection(tx).execute(
+        await connection_of(tx).execute(
             _DECIDE, (decision, tx.clock.now(), tx.ctx.actor.reference, tx.ctx.tenant, review_id)
         )
         if decision == "different":
@@ -102,7 +101,7 @@ async def decide_review(repo: Repository, review_id: UUID, decision: Decision, r
 async def merges(repo: Repository, *, limit: int = 50) -> Sequence[Merge]:
     """The latest merges, undone ones included."""
     async with repo.transaction() as tx:
-        rows = await (await _connection(tx).execute(_MERGES, (tx.ctx.tenant, limit))).fetchall()
+        rows = await (await connection_of(tx).execute(_MERGES, (tx.ctx.tenant, limit))).fetchall()
         return [
             Merge(
                 r[0], await tx.read("Patient", r[1]), await tx.read("Patient", r[2]), r[3], r[4], r[5], r[6], r[7] or ""
@@ -114,9 +113,3 @@ async def merges(repo: Repository, *, limit: int = 50) -> Sequence[Merge]:
 async def _review(tx: Repository, row: Sequence[Any]) -> Review:
     one, other = await tx.read("Patient", row[1]), await tx.read("Patient", row[2])
     return Review(row[0], one, other, float(row[3]), tuple(row[4]), row[5])
-
-
-def _connection(tx: Repository) -> psycopg.AsyncConnection[Any]:
-    if tx.connection is None:
-        raise RuntimeError("needs repo.transaction()")
-    return tx.connection
