@@ -25,11 +25,17 @@ async def test_queue_says_what_is_true(house: Any, as_person: Callable[..., Any]
         return Reply(Receipt(envelope.digest, "stored")) if envelope.sequence == 1 else Reply(None)
 
     await drain(repo, send)
+    told = await one.see("/lien-thong")
+    assert "trục giữ lại, chờ xử lý" in told
+    assert "Gói thiếu người bệnh." in told
     day = (await queue(repo))[0].queued_at.date()
     await compare_day(repo, day, {"urn:uuid:thu-0": "0" * 64})
     text = await one.see("/lien-thong")
-    for words in ("trục đã nhận", "trục giữ lại, chờ xử lý", "Gói thiếu người bệnh.", "chờ gửi", "gửi lại 1"):
-        assert words in text, words
+    assert all(words in text for words in ("trục đã nhận", "chờ gửi", "gửi lại 1"))
+    again = {row.message_id: row for row in await queue(repo)}["urn:uuid:thu-1"]
+    assert (again.state, again.reason, again.answered_at) == ("waiting", "", None), (
+        "an old answer stands beside what waits"
+    )
 
 
 async def test_only_those_who_watch_see_it(house: Any, as_person: Callable[..., Any]) -> None:

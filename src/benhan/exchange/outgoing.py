@@ -48,7 +48,8 @@ _ANSWERED = (
 )
 _LOWEST = "select min(sequence) from exchange_out where tenant = %s and lane = %s and epoch = %s and state = 'waiting'"
 _REWIND = (
-    "update exchange_out set state = 'waiting', not_before = %s where tenant = %s and lane = %s and epoch = %s"
+    "update exchange_out set state = 'waiting', reason = '', answered_at = null, not_before = %s"
+    " where tenant = %s and lane = %s and epoch = %s"
     " and sequence >= %s and state in ('received', 'quarantined')"
 )
 _OPEN = (
@@ -57,7 +58,8 @@ _OPEN = (
 )
 _MANIFEST = "select message_id, header, state from exchange_out where tenant = %s and day = %s"
 _AGAIN = (
-    "update exchange_out set state = 'waiting', not_before = %s where tenant = %s and message_id = any(%s)"
+    "update exchange_out set state = 'waiting', reason = '', answered_at = null, not_before = %s"
+    " where tenant = %s and message_id = any(%s)"
     " and state in ('received', 'quarantined') returning message_id"
 )
 _COMPARED = (
