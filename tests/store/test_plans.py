@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from benhan.store import Repository, keys, reading, reindexing
+from benhan.store.hashing import ref64
 
 OLD, NEW = 40_000, 3_000
 FILL = (
@@ -21,6 +22,7 @@ FILL = (
     "%(mark)s || n, '{}' from generate_series(1, %(n)s) n",
 )
 TYPES, IDS = ["Observation"] * 50, [f"b{n}" for n in range(1, 51)]
+REFS = [ref64(f"Observation/{identity}") for identity in IDS]
 
 
 async def fill(repo: Repository, mark: str, count: int) -> None:
@@ -63,7 +65,8 @@ async def test_a_new_facility_is_not_read_whole(newcomer: Repository) -> None:
         (reading.CURRENT_FOR_UPDATE, one),
         (reading.CURRENT_BY_RID, (tenant, list(range(900001, 900051)))),
         (reading.CURRENT_BY_REFERENCE, (TYPES, IDS, tenant)),
-        (reading.CURRENT_OF_MANY_FOR_UPDATE, (TYPES, IDS, tenant)),
+        (reading.PLACES_FOR_UPDATE, (tenant, REFS)),
+        (reading.CURRENT_OF_MANY_FOR_UPDATE, (tenant, REFS)),
         (reading.VERSION, (*one, 1)),
         (reading.HISTORY, (*one, 2, 10)),
         (keys._SCOPES, (tenant, [f"Patient/b{n}" for n in range(1, 51)])),
@@ -87,7 +90,7 @@ async def test_a_bundle_of_a_new_facility_is_quick(newcomer: Repository) -> None
     async with newcomer.transaction() as tx:
         rows = await tx.all(
             f"explain (analyze, buffers, format json) {reading.CURRENT_OF_MANY_FOR_UPDATE}",
-            (TYPES, IDS, newcomer.ctx.tenant),
+            (newcomer.ctx.tenant, REFS),
         )
     plan = rows[0][0][0]["Plan"]
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 50 * 24, plan

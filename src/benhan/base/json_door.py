@@ -85,6 +85,21 @@ def loads_object(raw: bytes, *, max_bytes: int = 20_000_000, max_depth: int = 60
     return value
 
 
+def reread(raw: bytes, *, max_depth: int = 60) -> JsonObject:
+    """The object that :func:`dumps` has just written, as :func:`loads_object` gives it: only keys cannot be twice in it.
+
+    Raises: as :func:`loads_object`.
+    """
+    if (_BACKSLASH in raw and b"\\u" in raw) or _LONG_RUN in raw.translate(_TO_ZERO):
+        return loads_object(raw, max_depth=max_depth)
+    value: JsonObject = _decode(raw)
+    if raw.count(b"{") + raw.count(b"[") > max_depth:
+        _check_depth(value, max_depth - 1)
+    if _BIDI_BYTES.search(raw):
+        raise _refuse("json.character", _CHARACTER_TEXT)
+    return value
+
+
 def dumps(value: JsonValue, *, pretty: bool = False) -> bytes:
     """Compact UTF-8 (``pretty``: indented by two), Decimal with its digits, keys in their order.
 

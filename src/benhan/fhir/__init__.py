@@ -13,6 +13,7 @@ Face::
     from_xml(raw) -> JsonObject                       the resource as the JSON door would give it; not validated
     search_params(type) -> Mapping[str, SearchParam]  by parameter name, with the common ``_id`` …
     extract(resource) -> list[IndexValue]             all index values of all parameters
+    visit(resource, sink_of, out)                     the same, told to a Sink
     patient_of(resource) -> str | None                id of the patient whose compartment it is in (the first
                                                       found); for a Patient its own id
     patients_of(resource) -> frozenset[str]           all of them
@@ -44,6 +45,7 @@ See :class:`IndexValue` for what index rows carry.
 """
 
 from benhan.fhir.dates import date_range
+from benhan.fhir.index_values import Sink, number_range
 from benhan.fhir.judgement import judge, outcome, validation_outcome
 from benhan.fhir.links import addresses, patient_of, patients_of, references
 from benhan.fhir.match_keys import match_keys
@@ -52,7 +54,7 @@ from benhan.fhir.patch import fhirpath_patch, json_patch
 from benhan.fhir.path import split_reference
 from benhan.fhir.path_parse import PathSyntaxError
 from benhan.fhir.profiling import profiles
-from benhan.fhir.search import compartment_params, extract, is_code, is_single, number_range, search_params
+from benhan.fhir.search import compartment_params, extract, is_code, is_single, search_params, visit
 from benhan.fhir.statements import capability_statement, operation_outcome
 from benhan.fhir.structure import validator
 from benhan.fhir.subset import elements, has_element, summary
@@ -73,6 +75,7 @@ __all__ = [
     "ReferenceAt",
     "SearchParam",
     "SearchType",
+    "Sink",
     "Unit",
     "ViewConstant",
     "ViewPath",
@@ -110,4 +113,5 @@ __all__ = [
     "value_set_codes",
     "view_path",
     "view_root",
+    "visit",
 ]

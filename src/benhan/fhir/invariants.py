@@ -81,15 +81,15 @@ Rule = tuple[str, Callable[[Node, Scope], bool], str]
 
 
 @lru_cache(maxsize=2048)
-def rules(kind: str) -> tuple[Rule, ...]:
-    """The error-severity invariants of a type, its bases included: (key, check, English text)."""
+def rules(kind: str, proved: frozenset[str] = frozenset()) -> tuple[Rule, ...]:
+    """The error-severity invariants of a type, its bases included, but those ``proved``: (key, check, English text)."""
     out: list[Rule] = []
     at: str | None = kind
     seen: set[str] = set()
     while at and at not in seen:
         seen.add(at)
         for key, severity, expression, human in INVARIANTS.get(at, ()):
-            if severity == "error" and key not in COVERED and key not in SKIPPED:
+            if severity == "error" and key not in COVERED and key not in SKIPPED and key not in proved:
                 check = _check(key, expression)
                 if check is not None:
                     out.append((key, check, human))
@@ -120,16 +120,16 @@ Entry = tuple[str, bool, str, tuple[Rule, ...], tuple[Rule, ...]]
 
 
 @lru_cache(maxsize=2048)
-def _interesting(kind: str) -> dict[str, Entry]:
+def _interesting(kind: str, proved: frozenset[str]) -> dict[str, Entry]:
     """JSON key → (type, many, FHIRPath step, rules of the type, of the element), where a rule may stand."""
     out: dict[str, Entry] = {}
     for key, (child, many) in ELEMENTS.get(kind, {}).items():
         own = _path_rules(kind, key)
-        if child == "Resource" or not (own or (not child[0].islower() and _bears_rules(child))):
+        if child == "Resource" or not (own or (not child[0].islower() and bears_rules(child, proved))):
             continue
         choice = CHOICE_OF.get(kind, {}).get(key)
         step = f".{choice}.ofType({child})" if choice else f".{key}"
-        out[key] = (child, many, step, rules(child), own)
+        out[key] = (child, many, step, rules(child, proved), own)
     return out
 
 
@@ -141,30 +141,32 @@ def _path_rules(kind: str, key: str) -> tuple[Rule, ...]:
 
 
 @lru_cache(maxsize=2048)
-def _bears_rules(kind: str) -> bool:
-    """Some rule stands on this type or below it (an Extension is entered only where it is present)."""
+def bears_rules(kind: str, proved: frozenset[str]) -> bool:
+    """Some rule stands on this type or below it. Where rules are proved, so is every Extension (:mod:`benhan.fhir.guards`)."""
     seen: set[str] = set()
     waiting = [kind]
     while waiting:
         at = waiting.pop()
-        if at in seen:
+        if at in seen or (proved and at == "Extension"):
             continue
         seen.add(at)
-        if rules(at):
+        if rules(at, proved) or any(_path_rules(at, key) for key in ELEMENTS.get(at, {})):
             return True
         waiting += [child for child, _ in ELEMENTS.get(at, {}).values() if not child[0].islower()]
     return False
 
 
-def walk(resource: JsonObject, kind: str, base: str, scope: Scope) -> Iterator[Issue]:
-    """Every broken rule of a resource that is right in structure."""
-    for key, check, human in rules(kind):
+def walk(
+    resource: JsonObject, kind: str, base: str, scope: Scope, proved: frozenset[str] = frozenset()
+) -> Iterator[Issue]:
+    """Every broken rule, of those not ``proved``, of a resource that is right in structure."""
+    for key, check, human in rules(kind, proved):
         if not check((kind, resource, None), scope):
             yield broken(key, base, human)
     stack: list[tuple[str, JsonObject, str]] = [(kind, resource, base)]
     while stack:
         at, value, where = stack.pop()
-        table = _interesting(at)
+        table = _interesting(at, proved)
         for name, found in value.items():
             entry = table.get(name)
             if entry is None:

@@ -22,6 +22,11 @@ MAX_ERRORS = 200
 @lru_cache(maxsize=512)
 def validator(kind: str) -> Any:
     """Compiled validator of a type; holds only the definitions that the type reaches."""
+    return compiled(kind, needed_definitions(kind))
+
+
+def needed_definitions(kind: str) -> dict[str, Any]:
+    """The schema's definitions of a type and of all that it reaches."""
     every = load("schema")["definitions"]
     needed: dict[str, Any] = {}
     waiting = [kind]
@@ -30,7 +35,12 @@ def validator(kind: str) -> Any:
         if name not in needed:
             needed[name] = every[name]
             waiting += _references(every[name])
-    schema = {"$ref": _PREFIX + kind, "definitions": needed}
+    return needed
+
+
+def compiled(kind: str, definitions: dict[str, Any]) -> Any:
+    """Validator of a type by definitions of its own."""
+    schema = {"$ref": _PREFIX + kind, "definitions": definitions}
     return jsonschema_rs.Draft4Validator(
         schema,
         validate_formats=False,

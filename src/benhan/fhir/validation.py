@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benhan.base.errors import InvalidInput, Issue
-from benhan.fhir import invariants, profiling, structure
+from benhan.fhir import guards, invariants, profiling, structure
 from benhan.fhir.path import Scope
 from benhan.fhir.path_values import resource_node
 from benhan.fhir.tables import ELEMENTS, RESOURCE_TYPES
@@ -44,10 +44,11 @@ def faults(resource: object) -> list[Issue]:
 
 
 def _faults(resource: JsonObject, kind: str, where: str, root: JsonObject) -> list[Issue]:
-    found = structure.issues(kind, resource, where)
+    plain = guards.is_plain(kind, resource)
+    found = [] if plain else structure.issues(kind, resource, where)
     inner = list(_nested(resource, kind, where, root))
     if not found and not inner:
-        return _rules(resource, kind, where, root)
+        return _rules(resource, kind, where, root, guards.PROVED if plain else frozenset())
     if all(issue.code in _LEAVES_SHAPE for issue in (*found, *inner)):
         with suppress(
             *_FALLS
@@ -63,14 +64,16 @@ _LEAVES_SHAPE = frozenset({"fhir.element-unknown", "fhir.value-wrong", "fhir.cod
 _FALLS = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError)
 
 
-def _rules(resource: JsonObject, kind: str, where: str, root: JsonObject) -> list[Issue]:
+def _rules(
+    resource: JsonObject, kind: str, where: str, root: JsonObject, proved: frozenset[str] = frozenset()
+) -> list[Issue]:
     """Broken rules of a resource whose elements have the right shape."""
     inside = root.get("contained")
     inside = inside if isinstance(inside, list) else []
     local = frozenset(str(one.get("id")) for one in inside if isinstance(one, dict))
     scope = Scope(resource, root, resource_node(resource), resource_node(resource), local_ids=local)
     found = list(invariants.narrative(resource, where))
-    found += invariants.walk(resource, kind, where, scope)
+    found += invariants.walk(resource, kind, where, scope, proved)
     if resource is root or "contained" in resource:
         found += invariants.contained_unused(resource, where)
     found += _safety(resource, kind, where)

@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from benhan.base.json_door import JsonObject, dumps, loads_object
+from benhan.store.arrays import nullable_int4s, texts, times, uuids
 from benhan.store.model import AuditRow, Ctx
 
 _COLUMNS = (
@@ -59,20 +60,20 @@ def columns(tenant: UUID, entries: Sequence[AuditEntry]) -> dict[str, Any]:
     """Parameters of ``INSERT``."""
     return {
         "tenant": tenant,
-        "a_at": [e.at for e in entries],
-        "a_account": [e.ctx.actor.account_id for e in entries],
-        "a_reader": [e.ctx.reader for e in entries],
-        "a_version": [e.version for e in entries],
-        "a_actor": [e.ctx.actor.reference for e in entries],
-        "a_display": [e.ctx.actor.display for e in entries],
-        "a_kind": [e.ctx.actor.kind for e in entries],
-        "a_purpose": [e.ctx.purpose for e in entries],
-        "a_action": [str(e.action) for e in entries],
-        "a_entity": [e.entity for e in entries],
-        "a_patient": [e.patient for e in entries],
-        "a_outcome": [e.outcome for e in entries],
-        "a_correlation": [e.ctx.correlation_id for e in entries],
-        "a_detail": [None if e.detail is None else dumps(e.detail).decode() for e in entries],
+        "a_at": times([e.at for e in entries]),
+        "a_account": uuids([e.ctx.actor.account_id for e in entries]),
+        "a_reader": uuids([e.ctx.reader for e in entries]),
+        "a_version": nullable_int4s([e.version for e in entries]),
+        "a_actor": texts([e.ctx.actor.reference for e in entries]),
+        "a_display": texts([e.ctx.actor.display for e in entries]),
+        "a_kind": texts([e.ctx.actor.kind for e in entries]),
+        "a_purpose": texts([e.ctx.purpose for e in entries]),
+        "a_action": texts([e.action for e in entries]),
+        "a_entity": texts([e.entity for e in entries]),
+        "a_patient": texts([e.patient for e in entries]),
+        "a_outcome": texts([e.outcome for e in entries]),
+        "a_correlation": texts([e.ctx.correlation_id for e in entries]),
+        "a_detail": texts([None if e.detail is None else dumps(e.detail).decode() for e in entries]),
     }
 
 

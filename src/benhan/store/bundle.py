@@ -29,9 +29,12 @@ from benhan.fhir import (
     validate,
 )
 from benhan.store.model import Stored, instant
+from benhan.store.preparing import Prepared, prepare, text_of_rest
 
 if TYPE_CHECKING:
-    from benhan.store.repository import Repository
+    from psycopg.rows import TupleRow
+
+    from benhan.store.repository import Locked, Repository
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _ETAG = re.compile(r'(?:W/)?"(\d+)"')
@@ -53,6 +56,7 @@ class _Entry:
     full_url: str
     if_none_exist: str | None
     if_match: int | None
+    rest: bytes | None
     found: Stored | None = None
 
 
@@ -90,30 +94,73 @@ async def _alone(repo: Repository, index: int, given: JsonObject) -> JsonObject:
 
 
 async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObject]:
+    """Conditions are looked up in the transaction that writes; where there are none, all that needs no database is done
+    before it is open."""
+    if any(_asks(entry) for entry in entries):
+        async with repo.transaction() as tx:
+            await _resolve(tx, entries)
+            ready = _ready(tx, entries)
+            return await _carry_out(tx, entries, ready, await tx.lock_currents(_places(entries, ready)))
+    await _resolve(repo, entries)
+    ready = _ready(repo, entries)
+    async with repo.locking(_places(entries, ready), {one.scope for one in ready.values()}) as opened:
+        tx, locked, keys = opened
+        return await _carry_out(tx, entries, ready, locked, keys)
+
+
+def _places(entries: list[_Entry], ready: dict[int, Prepared]) -> set[tuple[str, str]]:
+    """Where something may stand that a write replaces; a POST has an id of its own."""
+    return {(e.type, str(e.id)) for e in entries if e.method == "PUT" and e.index in ready}
+
+
+_CONDITION = re.compile(rb'"reference":"[A-Z][A-Za-z]*\?')
+_OTHER_NAME = re.compile(rb'"reference":"(?:urn:|https?:|[A-Z][A-Za-z]*\?)')
+
+
+def _asks(entry: _Entry) -> bool:
+    """True when something has to be looked for before the entry can be written."""
+    if entry.if_none_exist is not None or (entry.method == "PUT" and entry.id is None):
+        return True
+    return entry.rest is not None and _CONDITION.search(entry.rest) is not None
+
+
+def _ready(repo: Repository, entries: list[_Entry]) -> dict[int, Prepared]:
+    """What is to be written, checked, by the place of its entry; careful writes are prepared when their turn comes."""
+    at = repo.clock.now()
+    out: dict[int, Prepared] = {}
+    for entry in entries:
+        if entry.method in ("POST", "PUT") and entry.found is None and entry.if_match is None:
+            out[entry.index] = prepare(None, entry.resource or {}, at, entry.rest)
+            out[entry.index].fresh = entry.method == "POST"
+    return out
+
+
+async def _carry_out(
+    tx: Repository,
+    entries: list[_Entry],
+    ready: dict[int, Prepared],
+    locked: Locked,
+    keys: list[TupleRow] | None = None,
+) -> list[JsonObject]:
     answers: dict[int, JsonObject] = {}
-    async with repo.transaction() as tx:
-        await _resolve(tx, entries)
-        ordered = sorted(entries, key=lambda e: _ORDER[e.method])
-        for entry in (e for e in ordered if e.method == "DELETE"):
-            answers[entry.index] = await _one(tx, entry)
-        writes = [
-            e for e in ordered if e.method in ("POST", "PUT") and e.found is None and e.if_match is None
-        ]
-        careful = [e for e in ordered if e.method in ("POST", "PUT") and e not in writes]
-        changes = []
-        locked = await tx.lock_currents({(e.type, str(e.id)) for e in writes if e.method == "PUT"})
-        for entry in writes:
-            resource = entry.resource or {}
-            prepare = tx.prepare_create(None, resource, None) if entry.method == "POST" else None
-            changes.append(await (prepare or tx.prepare_update(None, resource, None, None, locked)))
-        for entry, stored in zip(writes, await tx.write(changes) if changes else [], strict=True):
-            answers[entry.index] = _written(stored)
-        for entry in careful:
-            answers[entry.index] = await _one(tx, entry)
-        for entry in (e for e in ordered if e.method == "PATCH"):
-            answers[entry.index] = await _one(tx, entry)
-        for entry in (e for e in ordered if e.method in ("GET", "HEAD")):
-            answers[entry.index] = await _one(tx, entry)
+    ordered = sorted(entries, key=lambda e: _ORDER[e.method])
+    for entry in (e for e in ordered if e.method == "DELETE"):
+        answers[entry.index] = await _one(tx, entry)
+    writes = [e for e in ordered if e.index in ready]
+    later = [e for e in ordered if e.method != "DELETE" and e.index not in ready]
+    changes = []
+    for entry in writes:
+        one = ready[entry.index]
+        if entry.method == "POST":
+            changes.append(await tx.prepare_create(one, None))
+        else:
+            changes.append(await tx.prepare_update(one, None, None, locked))
+    last = keys is not None and not later
+    made = await tx.write(changes, last=last, keys_found=keys) if changes else []
+    for entry, stored in zip(writes, made, strict=True):
+        answers[entry.index] = _written(stored)
+    for entry in later:  # in the order of methods: careful writes, PATCH, GET and HEAD
+        answers[entry.index] = await _one(tx, entry)
     return [answers[e.index] for e in entries]
 
 
@@ -148,8 +195,11 @@ async def _resolve(tx: Repository, entries: list[_Entry]) -> None:
     for entry in entries:
         if entry.resource is None or entry.method == "PATCH":
             continue
-        if _leads_on(entry.resource, known) or (urns and _mentions(entry.resource, urns)):
-            entry.resource = _copy(entry.resource)
+        text = entry.rest or b""
+        if (_OTHER_NAME.search(text) and _leads_on(entry.resource, known)) or (
+            urns and b"urn:" in text and _mentions(entry.resource, urns)
+        ):
+            entry.resource, entry.rest = _copy(entry.resource), None
             await _point(tx, entry, known, urns)
 
 
@@ -352,6 +402,7 @@ def _read(index: int, given: Any) -> _Entry:
     return _Entry(
         index, method, parts[0], resource_id, query, version, resource if method in ("POST", "PUT", "PATCH") else None,
         str(given.get("fullUrl") or ""), request.get("ifNoneExist"), int(matched[1]) if matched else None,
+        text_of_rest(resource) if resource is not None and method in ("POST", "PUT") else None,
     )  # fmt: skip
 
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from benhan.base.json_door import JsonObject
 from benhan.base.text import fold, name_sort_key, squeeze, trigrams
-from benhan.fhir import UCUM, IndexValue, extract, ucum_unit
+from benhan.fhir import UCUM, IndexValue, SearchParam, Sink, ucum_unit, visit
 from benhan.store.hashing import key64, param32, ref64, system32
 from benhan.store.shapes import literal_of, without_rows
 
@@ -23,6 +24,7 @@ NAMED_TYPES = frozenset({"Patient", "Practitioner", "Person", "RelatedPerson"})
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
 _HUGE = 1.7e308
+_fold = lru_cache(maxsize=65536)(fold)
 MAX_FOLDED = 400  # characters kept of a string; a B-tree row must stay below a third of a page
 
 
@@ -57,12 +59,7 @@ def rows_of(resource: JsonObject) -> IndexRows:
     """All index rows of a resource."""
     rows = IndexRows()
     resource_type = resource["resourceType"]
-    for value in extract(resource, leave_out=without_rows):
-        if value.group is None:
-            _add(rows, resource_type, value)
-            rows.present.add(param32(value.param))
-        else:
-            rows.group.update(_group_rows(resource_type, value))
+    visit(resource, _sink_of, rows)
     if resource_type in NAMED_TYPES:
         for place, name in enumerate(_names(resource)):
             rows.trigram |= {key64(resource_type, "name", t) for t in trigrams(name)}
@@ -71,68 +68,126 @@ def rows_of(resource: JsonObject) -> IndexRows:
     return rows
 
 
-def _add(rows: IndexRows, resource_type: str, value: IndexValue) -> None:
-    param = value.param
-    if value.kind == "token":
-        rows.equal.update(_token_keys(resource_type, value))
-    elif value.kind == "uri":
-        text = value.value or ""
-        rows.equal.add((key64(resource_type, param, text), 0))
-        rows.string.add((key64(resource_type, param), key64(text), text[:MAX_FOLDED]))
-    elif value.kind == "reference":
-        name, of_type = literal_of(resource_type, param)
-        if name == param or value.target_type != of_type:
-            rows.reference.update((param32(f"{resource_type}.{param}"), ref64(t)) for t in targets_of(value))
-        if value.code is not None:
-            rows.equal.add((key64(resource_type, param, ":identifier", value.code), system32(value.system)))
-    elif value.kind == "string":
-        folded = (value.folded if value.folded is not None else fold(value.value or ""))[:MAX_FOLDED]
-        rows.string.add((key64(resource_type, param), key64(squeeze(value.value or "")), folded))
-    elif value.kind == "date":
-        rows.date.add((key64(resource_type, param), value.low or FIRST, value.high or LAST))
-    else:
-        rows.number.update(_number_rows(resource_type, value))
+def _sink_of(resource_type: str, param: SearchParam) -> Sink | None:
+    return None if without_rows(param) else RowSink(resource_type, param.name)
 
 
-def _token_keys(resource_type: str, value: IndexValue) -> Iterator[tuple[int, int]]:
-    if value.code is None:
-        return
-    param = value.param
-    yield key64(resource_type, param, value.code), system32(value.system)
-    if param == "identifier":
-        yield key64(resource_type, param, ":any"), system32(value.system)
-    if value.type_code is not None:
-        key = key64(resource_type, param, ":of-type", value.type_code, value.code)
-        yield key, system32(value.type_system)
+class RowSink:
+    """Makes index rows of the values of one parameter of a type, and notes that it has one."""
+
+    def __init__(self, resource_type: str, param: str) -> None:
+        self._type = resource_type
+        self._param = param
+        self._key = key64(resource_type, param)
+        self._present = param32(param)
+        self._reference = param32(f"{resource_type}.{param}")
+        name, self._elsewhere = literal_of(resource_type, param)
+        self._own = name == param
+        self._identifier = param == "identifier"
+
+    def token(
+        self,
+        out: IndexRows,
+        system: str | None,
+        code: str | None,
+        text: str | None,
+        type_system: str | None = None,
+        type_code: str | None = None,
+    ) -> None:
+        """The code with its system; an identifier also by its system alone and by its type."""
+        out.present.add(self._present)
+        if code is None:
+            return
+        hashed = system32(system)
+        out.equal.add((key64(self._type, self._param, code), hashed))
+        if self._identifier:
+            out.equal.add((key64(self._type, self._param, ":any"), hashed))
+        if type_code is not None:
+            key = key64(self._type, self._param, ":of-type", type_code, code)
+            out.equal.add((key, system32(type_system)))
+
+    def string(self, out: IndexRows, text: str) -> None:
+        """The folded text, and the hash of the text as written."""
+        out.present.add(self._present)
+        out.string.add((self._key, key64(squeeze(text)), _fold(text)[:MAX_FOLDED]))
+
+    def uri(self, out: IndexRows, text: str) -> None:
+        """The address as a code and as a string."""
+        out.present.add(self._present)
+        out.equal.add((key64(self._type, self._param, text), 0))
+        out.string.add((self._key, key64(text), text[:MAX_FOLDED]))
+
+    def reference(
+        self,
+        out: IndexRows,
+        system: str | None,
+        code: str | None,
+        target: tuple[str, str] | None,
+        url: str | None,
+    ) -> None:
+        """The target, unless another parameter's row holds it; the identifier as a code."""
+        out.present.add(self._present)
+        if self._own or (target[0] if target else None) != self._elsewhere:
+            for name in targets_of(target, url):
+                out.reference.add((self._reference, ref64(name)))
+        if code is not None:
+            out.equal.add((key64(self._type, self._param, ":identifier", code), system32(system)))
+
+    def date(self, out: IndexRows, low: datetime | None, high: datetime | None) -> None:
+        """The range."""
+        out.present.add(self._present)
+        out.date.add((self._key, low or FIRST, high or LAST))
+
+    def amount(
+        self,
+        out: IndexRows,
+        unit: JsonObject,
+        exact: Decimal | None,
+        low: Decimal | None,
+        high: Decimal | None,
+    ) -> None:
+        """The bare number, with its unit as written, and in base units."""
+        out.present.add(self._present)
+        out.number.update(_number_rows(self._type, self._param, unit, *_point(exact, low, high)))
+
+    def group(self, out: IndexRows, values: list[IndexValue]) -> None:
+        """Rows of the components of one group of a composite: ``(key, group, system, low, high)``."""
+        for value in values:
+            out.group.update(_group_rows(self._type, value))
 
 
-def targets_of(value: IndexValue) -> Iterator[str]:
+def targets_of(target: tuple[str, str] | None, url: str | None) -> Iterator[str]:
     """Texts whose hashes stand for the target: ``Type/id``, or an address with and without its version."""
-    if value.target_type and value.target_id:
-        yield f"{value.target_type}/{value.target_id}"
-    elif value.url:
-        yield value.url
-        plain, bar, _ = value.url.partition("|")
+    if target:
+        yield f"{target[0]}/{target[1]}"
+    elif url:
+        yield url
+        plain, bar, _ = url.partition("|")
         if bar:
             yield plain
 
 
-def _number_rows(resource_type: str, value: IndexValue) -> Iterator[tuple[int, float, float]]:
+def _number_rows(
+    resource_type: str, param: str, unit: JsonObject, low: Decimal | None, high: Decimal | None
+) -> Iterator[tuple[int, float, float]]:
     """Rows for the bare number, for its unit as written, and for its amount in base units (UCUM) or in its own system."""
-    low, high = bounds_of(value)
-    yield key64(resource_type, value.param), _float(low, -_HUGE), _float(high, _HUGE)
-    for unit in {value.code, value.unit} - {None, ""}:
-        yield key64(resource_type, value.param, str(unit)), _float(low, -_HUGE), _float(high, _HUGE)
-    if value.system and value.code:
-        key, low, high = in_base((resource_type, value.param), value.system, value.code, low, high)
+    bottom, top = _float(low, -_HUGE), _float(high, _HUGE)
+    yield key64(resource_type, param), bottom, top
+    code, written = unit.get("code"), unit.get("unit")
+    if code:
+        yield key64(resource_type, param, str(code)), bottom, top
+    if written and written != code:
+        yield key64(resource_type, param, str(written)), bottom, top
+    system = unit.get("system")
+    if system and code:
+        key, low, high = in_base((resource_type, param), system, code, low, high)
         yield key, _float(low, -_HUGE), _float(high, _HUGE)
 
 
-def bounds_of(value: IndexValue) -> tuple[Decimal | None, Decimal | None]:
-    """Closed range of a stored number: a point, but for ranges and for numbers with a comparator."""
-    if value.number is not None and value.number_low is not None and value.number_high is not None:
-        return value.number, value.number
-    return value.number_low, value.number_high
+def _point(
+    exact: Decimal | None, low: Decimal | None, high: Decimal | None
+) -> tuple[Decimal | None, Decimal | None]:
+    return (exact, exact) if exact is not None and low is not None and high is not None else (low, high)
 
 
 def in_base(
@@ -151,17 +206,20 @@ def _float(bound: Decimal | None, none: float) -> float:
 
 
 def _group_rows(resource_type: str, value: IndexValue) -> Iterator[tuple[int, int, int, float, float]]:
-    """Rows of one component of a composite: ``(key, group, system, low, high)``; ``param`` is ``composite$component``."""
+    """Rows of one component of a composite; ``param`` is ``composite$component``."""
     group = value.group or 0
     if value.kind == "token":
-        for key, system in _token_keys(resource_type, value):
-            yield key, group, system, 0.0, 0.0
+        if value.code is not None:
+            yield key64(resource_type, value.param, value.code), group, system32(value.system), 0.0, 0.0
     elif value.kind == "reference":
-        for target in targets_of(value):
-            yield key64(resource_type, value.param, target), group, 0, 0.0, 0.0
+        target = (value.target_type, value.target_id) if value.target_type and value.target_id else None
+        for name in targets_of(target, value.url):
+            yield key64(resource_type, value.param, name), group, 0, 0.0, 0.0
     else:
-        for key, low, high in _number_rows(resource_type, value):
-            yield key, group, 0, low, high
+        unit = {"system": value.system, "code": value.code, "unit": value.unit}
+        low, high = _point(value.number, value.number_low, value.number_high)
+        for key, bottom, top in _number_rows(resource_type, value.param, unit, low, high):
+            yield key, group, 0, bottom, top
 
 
 def _names(resource: JsonObject) -> Iterator[str]:

@@ -9,7 +9,7 @@ always read from its row, so that a deleted key is gone at once; only the unwrap
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from benhan.base.errors import ConfigurationError
 from benhan.base.json_door import JsonObject
@@ -125,22 +126,29 @@ class KeyRing:
         tenant: UUID,
         scopes: Iterable[str],
         fresh: Iterable[str] = (),
+        found: Sequence[TupleRow] | None = None,
     ) -> dict[str, RecordKey]:
-        """A key for each scope: the one there is, else a new one. ``fresh`` scopes are known to have none yet."""
+        """A key for each scope: the one there is, else a new one. ``fresh`` scopes are known to have none yet; ``found``:
+        the answer to :meth:`ask_scopes` in this transaction."""
         tenant_key = await self.tenant_key(connection, tenant)
         new = set(fresh)
         wanted = [s for s in set(scopes) if s not in new]
         keys: dict[str, RecordKey] = {}
         if wanted:
-            for scope, key_id, wrapped in await (
-                await connection.execute(_SCOPES, (tenant, wanted))
-            ).fetchall():
+            if found is None:
+                found = await (await connection.execute(*self.ask_scopes(tenant, wanted))).fetchall()
+            for scope, key_id, wrapped in found:
                 keys[scope] = RecordKey(key_id, scope, self.open(tenant, key_id, wrapped), wrapped, new=False)
         for scope in {*wanted, *new} - keys.keys():
             key_id, key = uuid4(), os.urandom(32)
             wrapped = seal(tenant_key, key, key_id.bytes)
             keys[scope] = RecordKey(key_id, scope, key, wrapped, new=True)
         return keys
+
+    @staticmethod
+    def ask_scopes(tenant: UUID, scopes: Iterable[str]) -> tuple[bytes, Any]:
+        """The question for the keys of scopes."""
+        return _SCOPES.encode(), (tenant, list(scopes))
 
     def open(self, tenant: UUID, key_id: UUID, wrapped: bytes) -> bytes:
         """Unwrap a record's key; the tenant's key has been loaded."""

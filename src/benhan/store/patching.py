@@ -9,6 +9,7 @@ from benhan.base.errors import Deleted, InvalidInput
 from benhan.base.json_door import JsonObject
 from benhan.store import reading
 from benhan.store.model import Action
+from benhan.store.preparing import prepare
 from benhan.store.refusals import not_found
 from benhan.store.writing import Change
 
@@ -42,4 +43,4 @@ async def prepare_patch(
             "Bản vá không được đổi loại và mã của tài liệu.",
             expression=f"{resource_type}.id",
         )
-    return await tx.prepare_update(None, made, if_match, None)
+    return await tx.prepare_update(prepare(None, made, tx.clock.now()), if_match, None)

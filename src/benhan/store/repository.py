@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from benhan.base.clock import Clock
 from benhan.base.errors import Conflict, Deleted, InvalidInput, NotFound
-from benhan.base.ids import new_id
-from benhan.base.json_door import JsonObject, dumps, loads_object
-from benhan.fhir import RESOURCE_TYPES, patient_of, validate
+from benhan.base.json_door import JsonObject, dumps
+from benhan.fhir import RESOURCE_TYPES, patient_of
 from benhan.store import audit as audit_rows
 from benhan.store import reading
 from benhan.store.audit import AuditEntry
 from benhan.store.bundle import apply_bundle
-from benhan.store.given import ID, check_version, checked_id, parsed, placement, type_of
+from benhan.store.given import ID, check_version, parsed, type_of
 from benhan.store.history import HistoryAsked, HistoryPage, history_page, versions_of
 from benhan.store.indexing import IndexRows, rows_of
-from benhan.store.keys import scope_of
+from benhan.store.keys import KeyRing
 from benhan.store.model import (
     Action,
     AuditRow,
@@ -31,13 +31,13 @@ from benhan.store.model import (
     SearchParams,
     Stored,
     check_content,
-    instant,
 )
 from benhan.store.patching import prepare_patch
+from benhan.store.preparing import Prepared, prepare, prepare_new
 from benhan.store.reading import Current
 from benhan.store.refusals import not_found, unknown_type
 from benhan.store.search import export_rows, run_count, run_search
-from benhan.store.transaction import Transaction
+from benhan.store.transaction import Statement, Transaction
 from benhan.store.writing import Change, append
 
 if TYPE_CHECKING:
@@ -166,12 +166,14 @@ class Repository:
         """
         raw, given = parsed(resource)
         resource_type = type_of(given)
+        ready = None if if_none_exist is not None else prepare_new(raw, given, self.clock)
         async with self._one_write() as (tx, last, _):
             if if_none_exist is not None:
                 found = await tx.only_match(resource_type, if_none_exist)
                 if found is not None:
                     return found
-            return (await tx.write([await tx.prepare_create(raw, given, custodian)], last=last))[0]
+            ready = ready or prepare_new(raw, given, self.clock)
+            return (await tx.write([await tx.prepare_create(ready, custodian)], last=last))[0]
 
     async def update(
         self, resource: JsonObject | bytes, *, if_match: int | None = None, custodian: UUID | None = None
@@ -181,8 +183,12 @@ class Repository:
         Raises: ``StaleVersion`` (store.stale-version) when ``if_match`` is not the current version.
         """
         raw, given = parsed(resource)
-        async with self._one_write((type_of(given), given.get("id"))) as (tx, last, locked):
-            change = await tx.prepare_update(raw, given, if_match, custodian, locked)
+        place = (type_of(given), given.get("id"))
+        if place[1] is None:
+            raise InvalidInput("store.id-missing", "Tài liệu cần mã (id) để cập nhật.", expression="id")
+        ready = prepare(raw, given, self.clock.now())
+        async with self._one_write(place) as (tx, last, locked):
+            change = await tx.prepare_update(ready, if_match, custodian, locked)
             return (await tx.write([change], last=last))[0]
 
     async def patch(
@@ -215,10 +221,12 @@ class Repository:
         async with self.transaction() as tx:
             found = await tx.only_match(resource_type, query)
             if found is None:
-                return (await tx.write([await tx.prepare_create(raw, given, None)]))[0]
+                ready = prepare_new(raw, given, self.clock)
+                return (await tx.write([await tx.prepare_create(ready, None)]))[0]
             if given.get("id") not in (None, found.id):
                 raise InvalidInput("store.id-mismatch", "Mã của tài liệu không khớp với tài liệu tìm được.")
-            change = await tx.prepare_update(None, {**given, "id": found.id}, if_match, None)
+            ready = prepare(None, {**given, "id": found.id}, self.clock.now())
+            change = await tx.prepare_update(ready, if_match, None)
             return (await tx.write([change]))[0]
 
     async def delete(self, resource_type: str, resource_id: str, *, if_match: int | None = None) -> None:
@@ -294,20 +302,37 @@ class Repository:
 
     async def lock_currents(self, places: set[tuple[str, str]]) -> dict[tuple[str, str], Current]:
         """Current versions of many (type, id) with one statement, locked for the writes that follow."""
-        asked = sorted(
-            p for p in places if ID.fullmatch(p[1])
-        )  # the others are refused when they are prepared
+        asked = {p for p in places if ID.fullmatch(p[1])}  # others are refused when they are prepared
         if not asked:
             return {}
-        values = ([p[0] for p in asked], [p[1] for p in asked], self.ctx.tenant)
+        _, values = reading.ask_places(self.ctx.tenant, asked)
+        if {*await self.all(reading.PLACES_FOR_UPDATE, values)}.isdisjoint(asked):
+            return {}
         rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
-        if any(row[0] is None for row in rows):  # changed while we waited: see CURRENT_FOR_UPDATE
-            rows = await self.all(reading.CURRENT_OF_MANY_FOR_UPDATE, values)
         found: dict[tuple[str, str], Current] = {}
         for row in rows:
-            current = await reading.current_of(self.store.keys, self.open_connection, self.ctx.tenant, row)
-            found[current.stored.type, current.stored.id] = current
+            if row[14:] in asked:
+                current = await reading.current_of(
+                    self.store.keys, self.open_connection, self.ctx.tenant, row
+                )
+                found[current.stored.type, current.stored.id] = current
         return found
+
+    @asynccontextmanager
+    async def locking(
+        self, places: set[tuple[str, str]], scopes: set[str]
+    ) -> AsyncIterator[tuple[Repository, Locked, list[TupleRow] | None]]:
+        """A transaction for writes to ``places``, with what stands there, locked, and the keys of ``scopes``, those of what
+        will be written: all asked for on the way that opens it. The keys are None where it was open already."""
+        if self._tx is not None:
+            yield self, await self.lock_currents(places), None
+            return
+        asked = {p for p in places if ID.fullmatch(p[1])}
+        questions = (reading.ask_places(self.ctx.tenant, asked), KeyRing.ask_scopes(self.ctx.tenant, scopes))
+        async with self.store.begin(self.ctx, first=questions) as tx:
+            repo = Repository(self.store, self.ctx, self.policy, tx)
+            taken = not {*tx.found[0]}.isdisjoint(asked)
+            yield repo, await repo.lock_currents(places) if taken else {}, tx.found[1]
 
     def note(
         self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
@@ -335,44 +360,29 @@ class Repository:
             raise ManyMatches("store.many-matches", "Điều kiện tìm thấy nhiều hơn một tài liệu.")
         return page.entries[0] if page.entries else None
 
-    async def prepare_create(self, raw: bytes | None, given: JsonObject, custodian: UUID | None) -> Change:
-        """A create, validated and allowed, ready for :meth:`write`."""
-        resource_type = given["resourceType"]
-        resource_id = given.get("id")
-        if resource_id is None:
-            patient = None if resource_type == "Patient" else placement(given)
-            resource_id = new_id(patient, self.clock)
-            raw = None
-        elif (old := await self.current(resource_type, checked_id(resource_id), lock=True)) is not None:
-            if not old.stored.deleted:
-                raise Conflict("store.exists", "Đã có tài liệu mang mã này.")
-            return await self._change(Action.CREATE, raw, given, old, custodian)
-        return await self._change(Action.CREATE, raw, {**given, "id": resource_id}, None, custodian)
+    async def prepare_create(self, ready: Prepared, custodian: UUID | None) -> Change:
+        """A create, allowed, ready for :meth:`write`."""
+        old = None if ready.fresh else await self.current(ready.type, ready.id, lock=True)
+        if old is not None and not old.stored.deleted:
+            raise Conflict("store.exists", "Đã có tài liệu mang mã này.")
+        return await self._change(Action.CREATE, ready, old, custodian)
 
     async def prepare_update(
-        self,
-        raw: bytes | None,
-        given: JsonObject,
-        if_match: int | None,
-        custodian: UUID | None,
-        locked: Locked | None = None,
+        self, ready: Prepared, if_match: int | None, custodian: UUID | None, locked: Locked | None = None
     ) -> Change:
-        """An update (or a create under the client's id), validated and allowed.
+        """An update (or a create under the client's id), allowed, ready for :meth:`write`.
 
         ``locked``: what :meth:`lock_currents` found for a set of places that this resource's is one of.
         """
-        resource_id = given.get("id")
-        if resource_id is None:
-            raise InvalidInput("store.id-missing", "Tài liệu cần mã (id) để cập nhật.", expression="id")
         if locked is None:
-            old = await self.current(given["resourceType"], checked_id(resource_id), lock=True)
+            old = await self.current(ready.type, ready.id, lock=True)
         else:
-            old = locked.get((given["resourceType"], checked_id(resource_id)))
+            old = locked.get((ready.type, ready.id))
         check_version(old, if_match)
         if old is not None and old.destroyed:
-            raise reading.destroyed(given["resourceType"], resource_id)
+            raise reading.destroyed(ready.type, ready.id)
         action = Action.CREATE if old is None or old.stored.deleted else Action.UPDATE
-        return await self._change(action, raw, given, old, custodian)
+        return await self._change(action, ready, old, custodian)
 
     async def prepare_delete(
         self, resource_type: str, resource_id: str, if_match: int | None
@@ -396,34 +406,22 @@ class Repository:
         )  # fmt: skip
 
     async def _change(
-        self,
-        action: Action,
-        raw: bytes | None,
-        given: JsonObject,
-        old: Current | None,
-        custodian: UUID | None,
+        self, action: Action, ready: Prepared, old: Current | None, custodian: UUID | None
     ) -> Change:
-        resource_type, resource_id = given["resourceType"], checked_id(given["id"])
         at = self.clock.now()
         version = 1 if old is None else old.stored.version + 1
-        if raw is None and isinstance(given.get("meta"), dict | None):
-            meta = {**(given.get("meta") or {}), "versionId": str(version), "lastUpdated": instant(at)}
-            head = {"resourceType": resource_type, "id": resource_id, "meta": meta}
-            raw = dumps({**head, **{k: v for k, v in given.items() if k not in head}})
-            given = loads_object(raw)
-        validate(given)
-        raw = raw or b""  # a meta that is no object has just been refused
+        raw = ready.finish(version, at)
         before = None if old is None or old.stored.deleted else old.stored.data
         if before is not None:
-            self.policy.check(self.ctx, action, resource_type, before)
-        self.policy.check(self.ctx, action, resource_type, given)
-        await self._guard(action, given, before)
+            self.policy.check(self.ctx, action, ready.type, before)
+        self.policy.check(self.ctx, action, ready.type, ready.data)
+        await self._guard(action, ready.data, before)
         if old is not None and custodian is None:
             custodian = old.stored.custodian
         return Change(
-            action, resource_type, resource_id, version,
+            action, ready.type, ready.id, version,
             await self.store.next_rid(self.open_connection) if old is None else old.rid,
-            at, self.ctx.actor.reference, custodian, raw, given, scope_of(given), patient_of(given), rows_of(given),
+            at, self.ctx.actor.reference, custodian, raw, ready.data, ready.scope, ready.patient, ready.rows,
             None if before is None else rows_of(before),
         )  # fmt: skip
 
@@ -442,12 +440,12 @@ class Repository:
         if self._tx is not None:
             yield self, False, None
             return
-        first = None
+        first: list[Statement] = []
         if place is not None and isinstance(place[1], str) and ID.fullmatch(place[1]):
-            first = (reading.CURRENT_FOR_UPDATE.encode(), (self.ctx.tenant, *place))
+            first = [(reading.CURRENT_FOR_UPDATE.encode(), (self.ctx.tenant, *place))]
         async with self.store.begin(self.ctx, first=first) as tx:
             locked: Locked | None = None
-            row = tx.found
+            row = tx.found[0][0] if first and tx.found[0] else None
             if first and place and row is None:
                 locked = {}
             elif place and row is not None and row[0] is not None:  # null: see CURRENT_FOR_UPDATE
@@ -455,12 +453,15 @@ class Repository:
                 locked = {place: current}
             yield Repository(self.store, self.ctx, self.policy, tx), True, locked
 
-    async def write(self, changes: list[Change], *, last: bool = False) -> list[Stored]:
-        """Append prepared changes with their audit rows; ``last``: nothing follows in this transaction."""
+    async def write(
+        self, changes: list[Change], *, last: bool = False, keys_found: list[TupleRow] | None = None
+    ) -> list[Stored]:
+        """Append prepared changes with their audit rows; ``last``: nothing follows in this transaction; ``keys_found``: the
+        keys of their scopes, asked for in it."""
         connection, tenant = self.open_connection, self.ctx.tenant
         scopes = {c.scope for c in changes if not c.deleted}
         fresh = {f"{c.type}/{c.id}" for c in changes if c.version == 1} & scopes
-        keys = await self.store.keys.for_scopes(connection, tenant, scopes, fresh)
+        keys = await self.store.keys.for_scopes(connection, tenant, scopes, fresh, keys_found)
         entries = [
             AuditEntry(self.ctx, c.at, c.action, f"{c.type}/{c.id}", c.version, c.patient, "0", c.detail)
             for c in changes

@@ -119,7 +119,7 @@ class Store:
 
     @asynccontextmanager
     async def begin(
-        self, ctx: Ctx, *, reads_only: bool = False, first: Statement | None = None
+        self, ctx: Ctx, *, reads_only: bool = False, first: Sequence[Statement] = ()
     ) -> AsyncIterator[Transaction]:
         """A transaction for ``ctx``; use ``Repository.transaction`` instead."""
         async with begin(self.pool, ctx, self.clock, self.audit, reads_only=reads_only, first=first) as tx:

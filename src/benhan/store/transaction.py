@@ -7,7 +7,7 @@ set again. Reads made inside a transaction are audited with it when it commits a
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +42,7 @@ class StoreUnavailable(BenhanError):
 class Transaction:
     """An open transaction. ``reads`` are audit rows of reads, written before the commit.
 
-    ``found``: the answer to the question it was opened with. ``last``: the statement of its last write, which goes to
+    ``found``: the rows of each question it was opened with. ``last``: the statement of its last write, which goes to
     the server together with the commit.
     """
 
@@ -50,7 +50,7 @@ class Transaction:
     clock: Clock
     connection: psycopg.AsyncConnection[Any]
     reads: list[AuditEntry] = field(default_factory=list)
-    found: TupleRow | None = None
+    found: list[list[TupleRow]] = field(default_factory=list)
     last: Statement | None = None
 
 
@@ -72,12 +72,12 @@ async def begin(
     audit: AuditWriter,
     *,
     reads_only: bool = False,
-    first: Statement | None = None,
+    first: Sequence[Statement] = (),
 ) -> AsyncIterator[Transaction]:
     """Open a transaction, commit at the end, roll back on any exception.
 
     ``reads_only``: nothing will be written, so the audit of its reads shares a commit with that of others. ``first``:
-    a question that goes to the server with the settings; see ``Transaction.found``.
+    questions that go to the server with the settings; see ``Transaction.found``.
 
     Raises: ``Conflict`` (store.conflict, store.busy), ``NotAllowed`` (store.isolation), ``StoreUnavailable``.
     """
@@ -96,8 +96,8 @@ async def begin(
                     async with connection.pipeline():
                         await connection.execute(BEGIN)
                         await connection.execute(SET, settings_of(ctx, clock))
-                        if first is not None:
-                            tx.found = await (await connection.execute(*first)).fetchone()
+                        asked = [await connection.execute(*question) for question in first]
+                        tx.found = [await answer.fetchall() for answer in asked]
                     yield tx
                     await _commit(tx)
             except BaseException:

@@ -15,6 +15,18 @@ from uuid import UUID
 
 from benhan.base.json_door import JsonObject
 from benhan.store import audit
+from benhan.store.arrays import (
+    Maker,
+    bools,
+    bytess,
+    float8s,
+    int2s,
+    int4s,
+    int8s,
+    texts,
+    times,
+    uuids,
+)
 from benhan.store.audit import AuditEntry
 from benhan.store.codec import CURRENT_DICTIONARY, compress, seal
 from benhan.store.indexing import IndexRows
@@ -156,21 +168,21 @@ def _log_columns(params: Params, tenant: UUID, changes: Sequence[Change], keys: 
             aad = log_aad(tenant, change.type, change.id, change.version)
             sealed.append(seal(keys[change.scope].key, compress(change.raw), aad))
     params.update(
-        at=[c.at for c in changes],
-        custodian=[c.custodian for c in changes],
-        key_id=[None if c.deleted else keys[c.scope].id for c in changes],
-        version=[c.version for c in changes],
-        dictionary=[CURRENT_DICTIONARY] * len(changes),
-        type=[c.type for c in changes],
-        id=[c.id for c in changes],
-        author=[c.author for c in changes],
-        action=[str(c.action) for c in changes],
-        sha256=[c.sha256 for c in changes],
-        bytes=sealed,
-        rid=[c.rid for c in changes],
-        deleted=[c.deleted for c in changes],
-        patient=[c.patient for c in changes],
-        present=["{" + ",".join(map(str, sorted(c.rows.present))) + "}" for c in changes],
+        at=times([c.at for c in changes]),
+        custodian=uuids([c.custodian for c in changes]),
+        key_id=uuids([None if c.deleted else keys[c.scope].id for c in changes]),
+        version=int4s([c.version for c in changes]),
+        dictionary=int2s([CURRENT_DICTIONARY] * len(changes)),
+        type=texts([c.type for c in changes]),
+        id=texts([c.id for c in changes]),
+        author=texts([c.author for c in changes]),
+        action=texts([c.action for c in changes]),
+        sha256=bytess([c.sha256 for c in changes]),
+        bytes=bytess(sealed),
+        rid=int8s([c.rid for c in changes]),
+        deleted=bools([c.deleted for c in changes]),
+        patient=texts([c.patient for c in changes]),
+        present=texts(["{" + ",".join(map(str, sorted(c.rows.present))) + "}" for c in changes]),
     )
 
 
@@ -178,118 +190,66 @@ def _key_columns(params: Params, parts: list[str], new: Sequence[RecordKey]) -> 
     if new:
         parts.append(_KEYS)
         params.update(
-            k_id=[k.id for k in new], k_scope=[k.scope for k in new], k_wrapped=[k.wrapped for k in new]
+            k_id=uuids([k.id for k in new]),
+            k_scope=texts([k.scope for k in new]),
+            k_wrapped=bytess([k.wrapped for k in new]),
         )
+
+
+Column = tuple[str, Maker]
+#: Kind of index rows → their columns, in the order of the tuples of :class:`IndexRows`.
+_KINDS: dict[str, tuple[Column, ...]] = {
+    "equal": (("e_key", int8s), ("e_system", int4s)),
+    "string": (("s_key", int8s), ("s_exact", int8s), ("s_folded", texts)),
+    "trigram": (("t_key", int8s),),
+    "date": (("d_key", int8s), ("d_low", times), ("d_high", times)),
+    "number": (("n_key", int8s), ("n_low", float8s), ("n_high", float8s)),
+    "reference": (("r_param", int4s), ("r_target", int8s)),
+    "group": (
+        ("g_key", int8s),
+        ("g_grp", int4s),
+        ("g_system", int4s),
+        ("g_low", float8s),
+        ("g_high", float8s),
+    ),
+}
+_ADD = {
+    "equal": _EQUAL, "string": _STRING, "trigram": _TRIGRAM, "date": _DATE, "number": _NUMBER,
+    "reference": _REFERENCE, "group": _GROUP,
+}  # fmt: skip
+_DROP = {
+    "equal": _DROP_EQUAL, "string": _DROP_STRING, "trigram": _DROP_TRIGRAM, "date": _DROP_DATE,
+    "number": _DROP_NUMBER, "reference": _DROP_REFERENCE, "group": _DROP_GROUP,
+}  # fmt: skip
 
 
 def add_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
     """Arrays and statement parts that insert index rows of ``(rid, rows)``."""
-    listed = list(rows)
-    _arrays(params, parts, _EQUAL, ("e_key", "e_system"), "e_rid", [(r, sorted(i.equal)) for r, i in listed])
-    _arrays(
-        params,
-        parts,
-        _STRING,
-        ("s_key", "s_exact", "s_folded"),
-        "s_rid",
-        [(r, sorted(i.string)) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _TRIGRAM,
-        ("t_key",),
-        "t_rid",
-        [(r, [(k,) for k in sorted(i.trigram)]) for r, i in listed],
-    )
-    _arrays(
-        params, parts, _DATE, ("d_key", "d_low", "d_high"), "d_rid", [(r, sorted(i.date)) for r, i in listed]
-    )
-    _arrays(
-        params,
-        parts,
-        _NUMBER,
-        ("n_key", "n_low", "n_high"),
-        "n_rid",
-        [(r, sorted(i.number)) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _REFERENCE,
-        ("r_param", "r_target"),
-        "r_rid",
-        [(r, sorted(i.reference)) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _GROUP,
-        ("g_key", "g_grp", "g_system", "g_low", "g_high"),
-        "g_rid",
-        [(r, sorted(i.group)) for r, i in listed],
-    )
+    _index(params, parts, _ADD, "", rows)
 
 
 def drop_index(params: Params, parts: list[str], rows: Iterable[tuple[int, IndexRows]]) -> None:
     """Arrays and statement parts that delete index rows of ``(rid, rows)``."""
-    listed = list(rows)
-    _arrays(params, parts, _DROP_EQUAL, ("xe_key", "xe_system"), "xe_rid", [(r, i.equal) for r, i in listed])
-    _arrays(
-        params,
-        parts,
-        _DROP_STRING,
-        ("xs_key", "xs_exact", "xs_folded"),
-        "xs_rid",
-        [(r, i.string) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _DROP_TRIGRAM,
-        ("xt_key",),
-        "xt_rid",
-        [(r, [(k,) for k in i.trigram]) for r, i in listed],
-    )
-    _arrays(
-        params, parts, _DROP_DATE, ("xd_key", "xd_low", "xd_high"), "xd_rid", [(r, i.date) for r, i in listed]
-    )
-    _arrays(
-        params,
-        parts,
-        _DROP_NUMBER,
-        ("xn_key", "xn_low", "xn_high"),
-        "xn_rid",
-        [(r, i.number) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _DROP_REFERENCE,
-        ("xr_param", "xr_target"),
-        "xr_rid",
-        [(r, i.reference) for r, i in listed],
-    )
-    _arrays(
-        params,
-        parts,
-        _DROP_GROUP,
-        ("xg_key", "xg_grp", "xg_system", "xg_low", "xg_high"),
-        "xg_rid",
-        [(r, i.group) for r, i in listed],
-    )
+    _index(params, parts, _DROP, "x", rows)
 
 
-def _arrays(
+def _index(
     params: Params,
     parts: list[str],
-    part: str,
-    names: tuple[str, ...],
-    rid_name: str,
-    rows: Iterable[tuple[int, Iterable[tuple[Any, ...]]]],
+    statements: dict[str, str],
+    mark: str,
+    rows: Iterable[tuple[int, IndexRows]],
 ) -> None:
-    flat = [(*row, rid) for rid, listed in rows for row in listed]
-    if flat:
-        parts.append(part)
-        for name, column in zip((*names, rid_name), zip(*flat, strict=True), strict=True):
-            params[name] = list(column)
+    listed = list(rows)
+    for kind, columns in _KINDS.items():
+        flat = [(rid, row) for rid, held in listed for row in getattr(held, kind)]
+        if not flat:
+            continue
+        parts.append(statements[kind])
+        params[f"{mark}{kind[0]}_rid"] = int8s([rid for rid, _ in flat])
+        if len(columns) == 1:
+            ((name, maker),) = columns
+            params[mark + name] = maker([row for _, row in flat])
+            continue
+        for (name, maker), values in zip(columns, zip(*[row for _, row in flat], strict=True), strict=True):
+            params[mark + name] = maker(values)
