@@ -68,7 +68,7 @@ REPOSITORY_WRITES = {
 }  # fmt: skip
 REPOSITORY_OTHERS = {
     "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "history", "history_page",
-    "lock_currents", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
+    "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
     "search", "transaction", "vread",
 }  # fmt: skip
 

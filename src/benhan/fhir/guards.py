@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import jsonschema_rs
+
 from benhan.fhir import invariants
 from benhan.fhir.structure import compiled, needed_definitions
 from benhan.fhir.tables import CHOICES, ELEMENTS
@@ -105,3 +107,8 @@ def _values_with_rules() -> list[str]:
     return [
         key for key, (child, _) in table if not child[0].islower() and invariants.bears_rules(child, PROVED)
     ]
+
+
+def allows(key: str, element: JsonObject) -> bool:
+    """Whether the guard of a rule finds nothing in an element of the type that bears the rule."""
+    return bool(jsonschema_rs.Draft4Validator(GUARDS[key]).is_valid(element))
