@@ -17,23 +17,29 @@ import pytest
 import uvicorn
 from playwright.async_api import Page, async_playwright
 
-from benhan.access import totp_code
+from benhan import records
+from benhan.access import new_totp_secret, onboard, totp_code
 from benhan.gateways.bhyt import (
     check,
     claim_row,
     create_simulator,
+    ingest,
     register_card,
     register_jobs,
+    slips,
+    statement,
     write_package,
 )
 from benhan.gateways.bhyt.desk import put_claim
 from benhan.gateways.bhyt.samples import package_of, stories
 from benhan.jobs import run_once
 from benhan.records import closed_record_guard
+from benhan.signing import KeyStore
 from benhan.store import Store, SystemPolicy
 
 pytestmark = pytest.mark.browser
 PASSWORD = "Mat-khau-kiem-thu-2026"
+PIN = "246810"
 SIZE = {"width": 1366, "height": 768}
 RIGHT_NAME = "Nguyễn Văn Đúng Tên"
 
@@ -166,3 +172,100 @@ async def walk(page: Page, house: Any, server: Any, office: Store, ma_lk: str) -
     await page.wait_for_selector("[data-plot] canvas")
     await page.screenshot(path=shots / "bhyt-05-ban-giam-dinh.png", full_page=True)
     assert faults == []
+
+
+async def test_slips_bill_and_queue_at_the_screen(house: Any, office: Store) -> None:
+    """A doctor confirms a leave slip after a mistake is pointed out; the cashier takes an advance, reverses a line, settles."""
+    repo = office.repo(build.ctx(house.tenant), SystemPolicy())
+    record = await build.a_discharged_record(repo, None)
+    secret, roles = new_totp_secret(), [("bac_si", "K01")]
+    made = await onboard(
+        house.repo, "bacsi-noi", PASSWORD, "BS. Trần Thị Nội", roles, licence="000777/QNG-CCHN", totp_secret=secret,
+        must_change=False,
+    )  # fmt: skip
+    await KeyStore(house.repo).enrol(made.person, "BS. Trần Thị Nội", "000777/QNG-CCHN", PIN)
+    people = {"bacsi-noi": secret}
+    for username in ("tiepdon", "khth"):
+        people[username] = (await house.person(username)).secret
+    await run_once(office)
+    await ingest(house.repo, b"<KHAC/>", "goi-la.xml")
+    server = live.LiveServer(house.store.settings)
+    await server.start()
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
+        faults: list[str] = []
+        try:
+            for username, work in (("bacsi-noi", slips_walk), ("tiepdon", bill_walk), ("khth", queue_walk)):
+                page = await (await browser.new_context(viewport=SIZE, locale="vi-VN")).new_page()
+                page.on("pageerror", lambda e: faults.append(str(e)))
+                code = totp_code(people[username], house.store.clock.now())
+                await live.sign_in(page, server, username, PASSWORD, code)
+                await work(page, server.url, record.id, live.shots_folder(house.store.settings))
+        finally:
+            await browser.close()
+            server.stop()
+    assert faults == []
+    (slip,) = await slips(house.repo, record.id)
+    assert (slip.table, slip.by, slip.values["SO_NGAY_NGHI"]) == ("XML11", "BS. Trần Thị Nội", "1")
+    paper = await statement(house.repo, record.id)
+    paid = sum(p.amount for p in await records.payments(house.repo, record.id))
+    assert paid == paper.sums["shared"] + paper.sums["own"]
+
+
+async def slips_walk(page: Page, url: str, encounter: str, shots: Path) -> None:
+    """The doctor's slip: chosen, refused with the field named, mended, confirmed."""
+    await page.goto(f"{url}/dot/{encounter}/giay-bhyt")
+    await page.screenshot(path=shots / "giay-01-trong.png")
+    for table in ("XML6", "XML10", "XML15"):
+        await page.goto(f"{url}/dot/{encounter}/giay-bhyt?bang={table}")
+        await page.screenshot(path=shots / f"giay-02-{table}.png", full_page=True)
+    await page.get_by_role("link", name="Giấy nghỉ việc hưởng BHXH").click()
+    await page.fill("#f-DEN_NGAY", "31/02/2027")
+    await page.fill("#f-pin", PIN)
+    await page.get_by_role("button", name="Ký, đưa vào").click()
+    await page.wait_for_selector("#loi")
+    await page.screenshot(path=shots / "giay-03-loi.png")
+    assert await page.locator("#f-DEN_NGAY").get_attribute("aria-invalid") == "true"
+    today = await page.input_value("#f-NGAY_CT")
+    wanted = {"SO_CT": "00001", "SO_SERI": "C65-01", "SO_KCB": "01", "SO_NGAY_NGHI": "1", "TU_NGAY": today,
+              "DEN_NGAY": today, "DON_VI": "Trường Tiểu học Mẫu", "MA_BHXH": "5100000001", "PP_DIEUTRI": "Nội khoa",
+              "MA_TTDV": "000001/QNG-CCHN"}  # fmt: skip
+    for name, value in wanted.items():
+        await page.fill(f"#f-{name}", value)
+    await page.fill("#f-pin", PIN)
+    await page.get_by_role("button", name="Ký, đưa vào").click()
+    await page.wait_for_url("**xong=da-ky")
+    await page.screenshot(path=shots / "giay-04-da-ky.png", full_page=True)
+    text = await page.inner_text("main")
+    assert "BS. Trần Thị Nội" in text
+    assert "chưa ký" not in text
+
+
+async def bill_walk(page: Page, url: str, encounter: str, shots: Path) -> None:
+    """The cashier: advance, reversal with its reason, statement, settlement."""
+    await page.goto(f"{url}/dot/{encounter}/vien-phi")
+    await page.fill("#f-so_tien", "500.000")
+    await page.fill("#f-ghi_chu", "Tạm ứng lần 1")
+    await page.get_by_role("button", name="Thu tạm ứng").click()
+    await page.wait_for_url("**xong=da-luu")
+    await page.screenshot(path=shots / "vien-phi-01.png")
+    await page.locator("summary", has_text="Đảo").first.click()
+    await page.screenshot(path=shots / "vien-phi-02-dao.png")
+    await page.fill("#d-1", "Ghi nhầm")
+    await page.get_by_role("button", name="Đảo dòng").first.click()
+    await page.wait_for_load_state()
+    assert "đã đảo" in await page.inner_text("main")
+    await page.goto(f"{url}/dot/{encounter}/bang-ke")
+    await page.screenshot(path=shots / "vien-phi-03-bang-ke.png", full_page=True)
+    await page.goto(f"{url}/dot/{encounter}/vien-phi")
+    await page.get_by_role("button", name="Quyết toán").click()
+    await page.wait_for_load_state()
+    await page.screenshot(path=shots / "vien-phi-04-quyet-toan.png", full_page=True)
+    assert "Đã quyết toán" in await page.inner_text("main")
+
+
+async def queue_walk(page: Page, url: str, encounter: str, shots: Path) -> None:
+    """The officer sees what waits and what was held."""
+    await page.goto(f"{url}/bhyt/hang-doi")
+    assert "goi-la.xml" in await page.inner_text("main")
+    await page.screenshot(path=shots / "hang-doi.png")

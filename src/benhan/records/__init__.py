@@ -77,7 +77,7 @@ Papers (``papers``, ``signatures``, ``discharge_paper``)::
 
     open_record(repo, encounter_id, form_code, author: Staff, happened) -> OpenedRecord(composition, response, so_benh_an)
     open_paper(repo, encounter_id, form_code, author: Staff, happened, answers=None) -> Stored (QuestionnaireResponse)
-    paper_answers(repo, response_id) -> dict[linkId, value]                    what the form holds now
+    paper_answers(repo, response_id, version=None) -> dict[linkId, value]                    what the form holds now
     defaults(repo, encounter_id, form_code) -> dict[linkId, value]             facts that have another home
     save_form(repo, response_id, answers, author: Staff, *, reason=None, draft_key=None, late_reason=None) -> Stored
           one version; after the first signature ``reason`` is needed and the version is an amendment
@@ -97,6 +97,7 @@ Running sheets (``sheets``)::
     open_sheet(repo, encounter_id, form_code, author: Staff, happened) -> Stored ; sheets(repo, encounter_id) -> list[Stored]
     add_entry(repo, sheet_id, Entry(happened, progress="", orders="", author: Staff, extra={}, late_reason=None)) -> Stored
     sign_entry(repo, entry_id, SignWith, *, authorize) -> Stored (Provenance over the entry's exact bytes)
+    sign_bytes(repo, stored, SignWith) -> Stored ; byte_signature(repo, stored) -> Stored|None    the same for other resources
     amend_entry(repo, entry_id, Entry, reason) -> Stored
     entries(repo, sheet_id) -> list[SheetEntry(id, version, happened, author, values, signed_by, signed_at, late_reason)]
     entry_proof(repo, entry_id) -> (exact bytes, CMS) ; content_of(repo, document) -> bytes of a DocumentReference
@@ -265,6 +266,7 @@ from benhan.records.sheets import (
     sheets,
     sign_entry,
 )
+from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.states import Transition, allowed_events, state_title, states, transition
 from benhan.records.stays import (
     accept_transfer,
@@ -394,6 +396,7 @@ __all__ = [
     "ask_release",
     "binder",
     "blob_of",
+    "byte_signature",
     "cancel_admission",
     "cancel_closing",
     "cancel_number",
@@ -498,6 +501,7 @@ __all__ = [
     "settled_at",
     "sheets",
     "sign_addendum",
+    "sign_bytes",
     "sign_entry",
     "sign_paper",
     "start_addendum",

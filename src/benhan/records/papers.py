@@ -145,9 +145,12 @@ async def open_paper(
         return await tx.create(resource)
 
 
-async def paper_answers(repo: Repository, response_id: str) -> dict[str, Any]:
-    """What a paper holds now."""
-    stored = await repo.read("QuestionnaireResponse", response_id)
+async def paper_answers(repo: Repository, response_id: str, version: int | None = None) -> dict[str, Any]:
+    """What a paper holds now, or held in a version (the one that somebody signed)."""
+    kind = "QuestionnaireResponse"
+    stored = await (
+        repo.read(kind, response_id) if version is None else repo.vread(kind, response_id, version)
+    )
     return answers(form_of(stored.data), stored.data)
 
 

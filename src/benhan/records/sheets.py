@@ -18,7 +18,7 @@ from benhan.forms import response as form_response
 from benhan.records.cases import case
 from benhan.records.documents import blob_of, content_of, document_of, put_paper, render
 from benhan.records.facts import form_of
-from benhan.records.ink import ink_entry, ink_pdf, signature_element
+from benhan.records.ink import ink_pdf, signature_element
 from benhan.records.papers import open_paper
 from benhan.records.shapes import (
     ext_value,
@@ -33,7 +33,8 @@ from benhan.records.shapes import (
     staff_ref,
     with_extensions,
 )
-from benhan.records.signatures import SIGN, activity, provenances, signed_version, signing_provenance
+from benhan.records.signatures import signing_provenance
+from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.types import Authorize, Entry, JsonObject, SheetEntry, SignWith, Staff
 from benhan.store import Repository, Stored
 
@@ -134,26 +135,8 @@ async def sign_entry(repo: Repository, entry_id: str, sign: SignWith, *, authori
     place = next((p for p in form_of(entry.data).signatures if p.per_entry), None)
     khoa = (await case(repo, id_of(entry.data["encounter"]))).khoa
     authorize(place.permission if place and place.permission else "form.sign", khoa)
-    if (await _signature(repo, entry)) is not None:
-        raise Conflict("records.entry-signed", "Dòng này đã ký.")
-    cms = await ink_entry(entry.raw, sign)
-    async with repo.transaction() as tx:
-        current = await tx.read("QuestionnaireResponse", entry_id)
-        if current.version != entry.version:
-            raise Conflict("records.changed-while-signing", "Dòng đã thay đổi trong lúc ký, hãy ký lại.")
-        now = tx.clock.now()
-        element = signature_element(sign, now, content="application/fhir+json", cms=cms)
-        role = sign.role or (place.role if place else "")
-        signer = SignWith(sign.signer, sign.staff, role, sign.tsa, sign.reason)
-        return await tx.create(
-            signing_provenance(signer, current, None, now, element, {"sha256": current.sha256})
-        )
-
-
-async def _signature(repo: Repository, entry: Stored) -> Stored | None:
-    """The signature that covers the present version of a line."""
-    acts = [p for p in await provenances(repo, entry) if activity(p.data) == SIGN]
-    return next((p for p in reversed(acts) if signed_version(p.data) == entry.version), None)
+    role = sign.role or (place.role if place else "")
+    return await sign_bytes(repo, entry, SignWith(sign.signer, sign.staff, role, sign.tsa, sign.reason))
 
 
 async def amend_entry(repo: Repository, entry_id: str, entry: Entry, reason: str) -> Stored:
@@ -188,7 +171,7 @@ async def entries(repo: Repository, sheet_id: str) -> list[SheetEntry]:
     for stored in await of_encounter(repo, "QuestionnaireResponse", id_of(sheet.data["encounter"])):
         if sheet_of(stored.data) != sheet_id or stored.data["status"] == "entered-in-error":
             continue
-        signature = await _signature(repo, stored)
+        signature = await byte_signature(repo, stored)
         rows = answers(form, stored.data).get(table, [{}])
         author = stored.data.get("author", {})
         found.append(
@@ -212,7 +195,7 @@ def _signed_at(signature: Stored | None) -> datetime | None:
 async def entry_proof(repo: Repository, entry_id: str) -> tuple[bytes, bytes]:
     """Exact bytes of a line and the CMS signature over them. Raises: ``NotFound`` (records.entry-not-signed)."""
     entry = await repo.read("QuestionnaireResponse", entry_id)
-    signature = await _signature(repo, entry)
+    signature = await byte_signature(repo, entry)
     if signature is None:
         raise NotFound("records.entry-not-signed", "Dòng này chưa ký.")
     return entry.raw, base64.b64decode(signature.data["signature"][0]["data"])

@@ -1,4 +1,7 @@
-"""Phiếu dữ kiện BHYT of a đợt: HIV, giấy chứng sinh, nghỉ dưỡng thai, nghỉ việc, lao; fields and lists come from the tables."""
+"""Phiếu dữ kiện BHYT of a đợt: HIV, nghỉ dưỡng thai, nghỉ việc, lao; fields and lists come from the tables.
+
+A slip is signed with the PIN like a line of a running sheet. The giấy chứng sinh is a paper of the record (TT22/2025-M01).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,11 @@ from benhan.forms import parse_date
 from benhan.gateways import bhyt
 from benhan.web import rail, show
 from benhan.web.frame import Visit, attempt, page
+from benhan.web.signing import pin_needed, sign_with
+
+BIRTH_FORM = "TT22/2025-M01"
+#: tags that take several codes, divided by ``;``
+SEVERAL = ("MA_TINH_TRANG_DK", "MA_XU_TRI")
 
 
 @page("record.read")
@@ -37,7 +45,8 @@ async def _slips(visit: Visit, **context: Any) -> Response:
             if chosen
             else await bhyt.proposed_slip(visit.repo, encounter_id, table, await visit.staff())
         )
-        fields = [_field(table, f, values.get(f.name, "")) for f in bhyt.slip_fields(table)]
+        typed = {name: ";".join(map(str, visit.form.getlist(name))) for name in SEVERAL if name in visit.form}
+        fields = [_field(table, f, {**values, **typed}.get(f.name, "")) for f in bhyt.slip_fields(table)]
     return visit.draw(
         "claim_slips.html",
         **{
@@ -47,19 +56,28 @@ async def _slips(visit: Visit, **context: Any) -> Response:
             "table": table,
             "chosen": chosen,
             "fields": fields,
+            "births": await _births(visit, encounter_id),
+            "birth_form": BIRTH_FORM,
+            "pin_needed": pin_needed(visit),
             **context,
         },
     )
 
 
+async def _births(visit: Visit, encounter_id: str) -> list[records.Paper]:
+    """Giấy chứng sinh of the đợt."""
+    return [p for p in await records.papers(visit.repo, encounter_id) if p.form_code == BIRTH_FORM]
+
+
 def _field(table: str, field: Any, text: str) -> dict[str, Any]:
     listed = bhyt.slip_choices(table, field.name)
-    several = field.name in ("MA_TINH_TRANG_DK", "MA_XU_TRI")
+    several = field.name in SEVERAL
     if field.type in ("date", "datetime"):
         text = _shown(text)
     return {
-        "name": field.name, "title": field.title, "value": text, "choices": [] if several else listed,
-        "hint": "; ".join(f"{c}: {t}" for c, t in listed) if several else "", "required": field.required == "always",
+        "name": field.name, "title": field.title, "value": text, "choices": listed, "several": several,
+        "wide": any(len(title) > 34 for _, title in listed),
+        "required": field.required == "always",
         "long": field.max_length is None or field.max_length > 300,
     }  # fmt: skip
 
@@ -73,7 +91,7 @@ def _shown(text: str) -> str:
 
 @page("form.write")
 async def write(visit: Visit) -> Response:
-    """Keep a slip as a draft, confirm it, or take it back."""
+    """Keep a slip as a draft, sign it, or take it back."""
     return await attempt(visit, _write(visit), _slips)
 
 
@@ -84,12 +102,23 @@ async def _write(visit: Visit) -> Response:
     if visit.text("viec") == "bo" and slip_id:
         await bhyt.withdraw_slip(visit.repo, encounter_id, slip_id)
         return visit.go(f"/dot/{encounter_id}/giay-bhyt", "da-huy")
-    values = {f.name: _read(f, visit.text(f.name)) for f in bhyt.slip_fields(table)}
+    signs = visit.text("viec") == "ky"
+    values = {f.name: _read(f, _typed(visit, f.name)) for f in bhyt.slip_fields(table)}
+    staff, signing = await visit.staff(), None
+    if signs:
+        visit.require("form.sign", (await records.case(visit.repo, encounter_id)).khoa)
+        signing = await sign_with(visit, "bac_si", always_pin=False)
     stored = await bhyt.save_slip(
-        visit.repo, encounter_id, table, values, await visit.staff(), slip_id=slip_id,
-        attest=visit.text("viec") == "xac-nhan",
-    )  # fmt: skip
-    return visit.go(f"/dot/{encounter_id}/giay-bhyt?phieu={stored.id}", "da-luu")
+        visit.repo, encounter_id, table, values, staff, slip_id=slip_id, complete=signs
+    )
+    if signing is not None:
+        await bhyt.sign_slip(visit.repo, encounter_id, stored.id, signing, authorize=visit.authorize)
+    return visit.go(f"/dot/{encounter_id}/giay-bhyt?phieu={stored.id}", "da-ky" if signs else "da-luu")
+
+
+def _typed(visit: Visit, name: str) -> str:
+    """What was typed or ticked in a field."""
+    return ";".join(map(str, visit.form.getlist(name))) if name in SEVERAL else visit.text(name)
 
 
 def _read(field: Any, text: str) -> str:

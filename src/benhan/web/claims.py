@@ -119,6 +119,7 @@ def _plot(visit: Visit, days: Sequence[Mapping[str, Any]]) -> dict[str, Any] | N
         "low": None,
         "high": None,
         "events": [],
+        "grain": "day",
     }
 
 
@@ -136,12 +137,16 @@ def _by_month(visit: Visit, months: Sequence[Mapping[str, Any]]) -> list[dict[st
             "title": visit._(title),
             "x": [int(at.timestamp()) for at in first],
             "lines": [
-                {"label": visit._(label), "y": [float(m[k]) / (1e6 if k == "bhtt" else 1) for m in months]}
+                {
+                    "label": visit._(label),
+                    "y": [float(m[k]) / 1e6 if k == "bhtt" else int(m[k]) for m in months],
+                }
                 for label, k in lines
             ],
             "low": None,
             "high": None,
             "events": [],
+            "grain": "month",
         }
         for title, lines in drawn
     ]

@@ -25,6 +25,7 @@ from benhan.gateways.bhyt import (
     read_package,
     register_jobs,
     save_slip,
+    sign_slip,
     slips,
     withdraw_slip,
     write_package,
@@ -50,6 +51,7 @@ class Story:
     card: Mapping[str, Any] = field(default_factory=dict)
     outcome: Mapping[str, Any] = field(default_factory=dict)
     slips: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    births: tuple[Mapping[str, Any], ...] = ()
     examinations: int = 1
 
 
@@ -69,13 +71,15 @@ NGHI = {"SO_CT": "NV-01", "SO_SERI": "51Z01-26-0001", "SO_KCB": "KB-01", "MA_BHX
 THAI = {"SO_SERI": "51Z01-26-0002", "SO_CT": "DT-01", "SO_NGAY": "7", "DON_VI": "Công ty Mẫu", "TU_NGAY": "20261120",
         "DEN_NGAY": "20261126", "MA_TTDV": "000222/QNG-CCHN"}  # fmt: skip
 SINH = {
-    "NGAYCAP_CCCD_NND": "20220101", "NOICAP_CCCD_NND": "Cục Cảnh sát QLHC về TTXH", "SO_CON": "2", "LAN_SINH": "1",
-    "SO_CON_SONG": "2", "NGUOI_DO_DE": "HS. Hồ Thị Mẫu", "TINH_TRANG_CON": "Khóc to, hồng hào", "QUYEN_SO": "01",
-    "MATINH_CU_TRU": "51", "MAXA_CU_TRU": "21028", "MA_TTDV": "000222/QNG-CCHN",
+    "ngaycap_cccd_nnd": "2022-01-01", "noicap_cccd_nnd": "Cục Cảnh sát QLHC về TTXH", "so_con": 2, "lan_sinh": 1,
+    "so_con_song": 2, "nguoi_do_de": "HS. Hồ Thị Mẫu", "nguoi_ghi_phieu": "BS. Lê Thị An", "quyen_so": "01",
+    "tinh_trang_con": "Khóc to, hồng hào", "matinh_cu_tru": {"code": "51", "text": "Quảng Ngãi"},
+    "maxa_cu_tru": {"code": "21028", "text": "Phường Nghĩa Lộ"}, "ma_bhxh_nnd": "5100000031", "sinhcon_phauthuat": True,
+    "ngay_ct": "2026-11-20",
 }  # fmt: skip
 TWINS = tuple(
-    ("XML9", {**SINH, "SO": f"0000{n}.GCS.51Z01.26", "GIOI_TINH_CON": str(n), "CAN_NANG_CON": str(2400 + n * 100),
-              "NGAY_SINH_CON": f"20261120090{n}"})
+    {**SINH, "so": f"0000{n}.GCS.51Z01.26", "gioi_tinh_con": str(n), "can_nang_con": str(2400 + n * 100),
+     "ngay_sinh_con": f"2026-11-20T09:0{n}:00+07:00"}
     for n in (1, 2)
 )  # fmt: skip
 
@@ -94,7 +98,7 @@ STORIES = {
         outcome={"outcome": "chuyen-chuyen-mon", "moved_to": "51Z02", "result": "4"},
     ),
     "birth": Story(
-        "03", 3 * 1440, "4", ("XML1", "XML3", "XML4", "XML7", "XML9"), icd10="O30.0", person=MOTHER, slips=TWINS
+        "03", 3 * 1440, "4", ("XML1", "XML3", "XML4", "XML7", "XML9"), icd10="O30.0", person=MOTHER, births=TWINS
     ),
     "leave": Story("01", 90, "0", ("XML1", "XML3", "XML4", "XML11"), slips=(("XML11", NGHI),)),
     "pregnancy rest": Story(
@@ -146,8 +150,22 @@ async def _record(ward: Repository, clock: Any, build: Any, story: Story) -> str
         await _referral(ward, build, encounter)
     for table, own in story.slips:
         draft = await proposed_slip(ward, encounter, table, build.DOCTOR)
-        await save_slip(ward, encounter, table, {**draft, **own}, build.DOCTOR, attest=True)
+        slip = await save_slip(ward, encounter, table, {**draft, **own}, build.DOCTOR, complete=True)
+        doctor = build.sign_as(build.DOCTOR, "")
+        await sign_slip(ward, encounter, slip.id, doctor, authorize=records.everything_allowed)
+    for said in story.births:
+        await _birth(ward, build, encounter, said)
     return encounter
+
+
+async def _birth(ward: Repository, build: Any, encounter: str, said: Mapping[str, Any]) -> None:
+    paper = await records.open_paper(ward, encounter, "TT22/2025-M01", build.DOCTOR, ward.clock.now())
+    held = await records.paper_answers(ward, paper.id)
+    await records.save_form(ward, paper.id, {**held, **said}, build.DOCTOR)
+    for staff, role in ((build.NURSE, "nguoi_do_de"), (build.DIRECTOR, "dai_dien_co_so")):
+        await records.sign_paper(
+            ward, paper.id, build.sign_as(staff, role), authorize=records.everything_allowed
+        )
 
 
 async def _discharge_paper(ward: Repository, build: Any, encounter: str) -> None:
@@ -301,18 +319,29 @@ async def test_a_card_that_changes_mid_stay_divides_the_lines(open_ward: Any, bu
     _sums_are_exact(package)
 
 
-async def test_only_an_attested_slip_travels(open_ward: Any, build: Any, clock: Any) -> None:
+async def test_only_a_signed_slip_travels(open_ward: Any, build: Any, clock: Any) -> None:
+    """A change takes the slip out of the claim until it is signed again; who has no licence, or left gaps, cannot sign."""
     ward = await open_ward(None)
     encounter = await _record(ward, clock, build, STORIES["leave"])
     (slip,) = await slips(ward, encounter)
-    assert slip.by
-    await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR, slip_id=slip.id)
+    assert slip.by == build.DOCTOR.name
+    await save_slip(ward, encounter, "XML11", {**slip.values, "SO_CT": ""}, build.DOCTOR, slip_id=slip.id)
     assert build_claim(await facts_from_record(ward, encounter)).table("XML11") == ()
+    doctor, allowed = build.sign_as(build.DOCTOR, ""), records.everything_allowed
+    with pytest.raises(RuleViolation, match="đủ"):
+        await sign_slip(ward, encounter, slip.id, doctor, authorize=allowed)
+    await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR, slip_id=slip.id, complete=True)
+    assert build_claim(await facts_from_record(ward, encounter)).table("XML11") == ()
+    clerk = build.sign_as(records.Staff("Practitioner/vp", "Văn Phòng"), "")
+    with pytest.raises(RuleViolation, match="giấy phép"):
+        await sign_slip(ward, encounter, slip.id, clerk, authorize=allowed)
+    await sign_slip(ward, encounter, slip.id, doctor, authorize=allowed)
+    assert len(build_claim(await facts_from_record(ward, encounter)).table("XML11")) == 1
     with pytest.raises(RuleViolation):
         await save_slip(ward, encounter, "XML11", slip.values, build.DOCTOR)
     bad = {**slip.values, "TU_NGAY": "hôm nay", "SO_CT": "", "MA_DINH_CHI_THAI": "7"}
     with pytest.raises(InvalidInput) as wrong:
-        await save_slip(ward, encounter, "XML11", bad, build.DOCTOR, slip_id=slip.id, attest=True)
+        await save_slip(ward, encounter, "XML11", bad, build.DOCTOR, slip_id=slip.id, complete=True)
     assert {i.expression for i in wrong.value.issues} == {"TU_NGAY", "SO_CT", "MA_DINH_CHI_THAI"}
     await withdraw_slip(ward, encounter, slip.id)
     assert await slips(ward, encounter) == []
@@ -343,3 +372,33 @@ async def test_the_first_charge_checks_in_and_the_khoa_after_admission_once_more
     await records.charge(ward, urgent.encounter.id, item)
     await run_once(ward.store)
     assert await checkins(ward, urgent.ma_lk) == []
+
+
+async def test_the_birth_notification_becomes_xml9_when_it_is_signed(
+    open_ward: Any, build: Any, clock: Any
+) -> None:
+    """A row for each child in the order of birth, the paper's own words; a paper without the head's signature stays here."""
+    ward = await open_ward(None)
+    encounter = await _record(ward, clock, build, STORIES["birth"])
+    unsigned = await records.open_paper(ward, encounter, "TT22/2025-M01", build.DOCTOR, ward.clock.now())
+    held = await records.paper_answers(ward, unsigned.id)
+    await records.save_form(ward, unsigned.id, {**held, **TWINS[1], "so": "00003.GCS.51Z01.26"}, build.DOCTOR)
+    package = build_claim(await facts_from_record(ward, encounter))
+    first, second = package.table("XML9")
+    tags = (
+        "NGAY_SINH_CON",
+        "CAN_NANG_CON",
+        "GIOI_TINH_CON",
+        "SO",
+        "MA_TTDV",
+        "NGAYCAP_CCCD_NND",
+        "MA_QUOCTICH",
+        "GHI_CHU",
+    )
+    assert [first.get(t) for t in tags] == [
+        "202611200901", "2500", "1", "00001.GCS.51Z01.26", build.DIRECTOR.licence, "20220101", "000",
+        "Sinh con phải phẫu thuật",
+    ]  # fmt: skip
+    assert second.get("NGAY_SINH_CON") == "202611200902"
+    assert package.table("XML1")[0].get("CAN_NANG_CON") == "2500;2600"
+    assert [f.sentence() for f in check(package) if f.table == "XML9"] == []

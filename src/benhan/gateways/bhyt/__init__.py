@@ -20,8 +20,8 @@ Face::
     await judge_case(repo, encounter_id, gate=None) -> list[Finding]    the rules while the record is being made
     await let_pass(repo, row, rule, place, reason) ; await passes(repo, ma_lk)
     await checkins(repo, ma_lk) -> list[Checkin(khoa, code, answer, at)]
-    slips(repo, encounter_id) -> list[Slip(id, table, values, at, by, version)] ; slip_fields(table) ; slip_choices(table, tag)
-    await proposed_slip(repo, encounter_id, table, author) ; save_slip(…, attest=False) ; withdraw_slip(repo, encounter_id, id)
+    slips(repo, encounter_id) -> list[Slip(id, table, values, at, by, version, complete)] ; slip_fields ; slip_choices
+    await proposed_slip(repo, encounter_id, table, author) ; save_slip(…, complete=False) ; sign_slip ; withdraw_slip(…, id)
     write_package(package) -> bytes ; read_package(raw) -> Package (with ``leniencies``) ; read_packages(raw)
     to_fhir(package, source_name, recorded) -> Bundle ; from_fhir(bundle) -> Package ; dropped(bundle) -> list[str]
     create_simulator(state_dir=None) -> Starlette ; register_card(state_dir, card) -> None
@@ -89,7 +89,7 @@ from benhan.gateways.bhyt.rules import GATES, Rule, shipped_rules
 from benhan.gateways.bhyt.schema import schema
 from benhan.gateways.bhyt.simulator import create_simulator, register_card
 from benhan.gateways.bhyt.slips import SINGLE as SINGLE_SLIPS
-from benhan.gateways.bhyt.slips import SLIPS, Slip, save_slip, slips, withdraw_slip
+from benhan.gateways.bhyt.slips import SLIPS, Slip, save_slip, sign_slip, slips, withdraw_slip
 from benhan.gateways.bhyt.slips import choices as slip_choices
 from benhan.gateways.bhyt.slips import own_fields as slip_fields
 from benhan.gateways.bhyt.slips import proposed as proposed_slip
@@ -174,6 +174,7 @@ __all__ = [
     "schema",
     "set_rule_state",
     "shipped_rules",
+    "sign_slip",
     "slip_choices",
     "slip_fields",
     "slips",

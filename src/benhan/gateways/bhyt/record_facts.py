@@ -25,7 +25,7 @@ from benhan.gateways.bhyt.claim import (
     minute,
 )
 from benhan.gateways.bhyt.money import HUNDRED
-from benhan.gateways.bhyt.record_papers import read_papers, read_slips
+from benhan.gateways.bhyt.record_papers import read_births, read_papers, read_slips
 from benhan.gateways.bhyt.record_reader import Reader, identifier
 from benhan.gateways.bhyt.rules.settings import setting
 from benhan.gateways.bhyt.slips import slip_rows
@@ -56,8 +56,9 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
     paper, summary, director = await read_papers(reader)
     head = await _head(reader, known, director)
     slips = await slip_rows(repo, encounter_id)
-    if "XML9" in slips:
-        head["CAN_NANG_CON"] = ";".join(child.get("CAN_NANG_CON", "") for child in slips["XML9"])
+    births = await read_births(reader)
+    if births:
+        head["CAN_NANG_CON"] = ";".join(child.get("CAN_NANG_CON", "") for child in births)
     head["NGAY_TTOAN"] = minute(await records.settled_at(repo, encounter_id))
     return ClaimFacts(
         ma_lk=here.ma_lk,
@@ -76,7 +77,7 @@ async def facts_from_record(repo: Repository, encounter_id: str, *, provisional:
         summary=summary,
         treatment_days=await _days(reader, kind, drugs, services),
         full_below=_full_below(head, local_date(left)),
-        papers={**slips, **await read_slips(reader)},
+        papers={**slips, **({"XML9": births} if births else {}), **await read_slips(reader)},
     )
 
 

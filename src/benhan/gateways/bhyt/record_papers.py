@@ -1,4 +1,8 @@
-"""The signed papers of a đợt as tags of XML7, XML8, XML13 and XML14."""
+"""The signed papers of a đợt as tags of XML7, XML8, XML9, XML13 and XML14. A paper that nobody has signed does not travel.
+
+XML8 is the bản tóm tắt hồ sơ bệnh án (TT25/2025-M03) that the head has signed, else the summary in the record's template
+under a signature that covers it. XML9 is the giấy chứng sinh (TT22/2025-M01), one paper and one row for each child.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from benhan import records
-from benhan.base.clock import local_date
+from benhan.base.clock import local_date, parse_instant
 from benhan.gateways.bhyt.claim import minute
 from benhan.gateways.bhyt.package import today_text
 from benhan.gateways.bhyt.record_reader import Reader
-from benhan.records import Signature
+from benhan.gateways.bhyt.tables import tables
+from benhan.identity import person_of
+from benhan.records import Paper, Signature
 
 _SUMMARY = {"QT_BENHLY": "tk_qua_trinh", "TOMTAT_KQ": "tk_can_lam_sang", "PP_DIEUTRI": "tk_phuong_phap"}
 _PAPER = {
@@ -22,6 +28,22 @@ _PAPER = {
     "NGUYENNHAN_DINHCHI": "nguyennhan_dinhchi",
     "TUOI_THAI": "tuoi_thai",
 }
+#: own tags of XML8 → items of TT25/2025-M03
+_ABSTRACT = {
+    "QT_BENHLY": "qt_benhly",
+    "TOMTAT_KQ": "tomtat_kq",
+    "PP_DIEUTRI": "pp_dieutri",
+    "HO_TEN_CHA": "ho_ten_cha",
+    "HO_TEN_ME": "ho_ten_me",
+    "NGUOI_GIAM_HO": "nguoi_giam_ho",
+    "DON_VI": "don_vi",
+    "GHI_CHU": "loi_dan",
+}
+_BIRTH_FORM = "TT22/2025-M01"
+#: items of the giấy chứng sinh named otherwise than their tag of XML9; all others are the tag in small letters
+_BIRTH_ITEMS = {"MA_QUOCTICH": "ma_quoctich_nnd"}
+_BIRTH_DAYS = ("NGAYSINH_NND", "NGAYCAP_CCCD_NND", "NGAY_CT")
+_NOT_WEIGHED = "Không cân"
 _SIGNER, _HEAD = "nguoi_hanh_nghe", "dai_dien_don_vi"
 #: papers of one row: form → table, own tag → item of the form, role of the doctor, role of the head
 _SLIPS: Mapping[str, tuple[str, Mapping[str, str], str, str]] = {
@@ -48,36 +70,102 @@ _CODED = frozenset({"MA_CSKCB_DEN", "MA_LYDO_CT"})
 
 
 async def read_papers(reader: Reader) -> tuple[dict[str, str] | None, dict[str, str] | None, str]:
-    """XML7, XML8 and the licence of the head of the facility."""
+    """XML7, XML8 and the licence of the head of the facility; None for a paper that is not signed."""
     discharge: dict[str, str] | None = None
     summary: dict[str, str] | None = None
+    abstract: dict[str, str] | None = None
     director = ""
     for paper in await records.papers(reader.repo, reader.here.encounter_id):
-        answers = await records.paper_answers(reader.repo, paper.response.id)
         if paper.form_code == "TT25/2025-M02":
             standing = {s.role: s for s in paper.signatures if s.standing}
-            doctor, head = standing.get(_SIGNER), standing.get(_HEAD)
-            director = await _signer(reader, head)
-            discharge = {tag: _text(answers.get(key)) for tag, key in _PAPER.items() if answers.get(key)}
-            discharge |= {
-                "SO_LUU_TRU": reader.here.so_luu_tru or reader.here.so_benh_an or "",
-                "MA_KHOA_RV": reader.here.khoa,
-                "MA_BS": await _signer(reader, doctor),
-                "TEN_BS": doctor.name if doctor else "",
-                "NGAY_CT": _day(answers.get("ngay_ct")) or minute(reader.here.discharged_at)[:8],
-                "MA_DINH_CHI_THAI": "1" if answers.get("ma_dinh_chi_thai") in (True, "1") else "0",
-            }
-            for tag, key in (
-                ("NGOAITRU_TUNGAY", "ngoaitru_tungay"),
-                ("NGOAITRU_DENNGAY", "ngoaitru_denngay"),
-            ):
-                discharge[tag] = _day(answers.get(key))
-        elif all(answers.get(key) for key in ("tk_qua_trinh", "tk_can_lam_sang")):
-            summary = {tag: _text(answers.get(key)) for tag, key in _SUMMARY.items() if answers.get(key)}
+            director = await _signer(reader, standing.get(_HEAD))
+            if _SIGNER in standing:
+                discharge = await _discharge(reader, paper, standing[_SIGNER])
+        elif paper.form_code == "TT25/2025-M03":
+            abstract = await _abstract(reader, paper) or abstract
+        else:
+            summary = await _summary(reader, paper) or summary
     for papers in (discharge, summary):
         if papers is not None and director:
             papers["MA_TTDV"] = director
-    return discharge, summary, director
+    return discharge, abstract or summary, director
+
+
+async def _discharge(reader: Reader, paper: Paper, doctor: Signature) -> dict[str, str]:
+    """Own tags of XML7, from the giấy ra viện that ``doctor`` has signed."""
+    answers = await records.paper_answers(reader.repo, paper.response.id)
+    found = {tag: _text(answers.get(key)) for tag, key in _PAPER.items() if answers.get(key)}
+    found |= {
+        "SO_LUU_TRU": reader.here.so_luu_tru or reader.here.so_benh_an or "",
+        "MA_KHOA_RV": reader.here.khoa,
+        "MA_BS": await _signer(reader, doctor),
+        "TEN_BS": doctor.name,
+        "NGAY_CT": _day(answers.get("ngay_ct")) or minute(reader.here.discharged_at)[:8],
+        "MA_DINH_CHI_THAI": "1" if answers.get("ma_dinh_chi_thai") in (True, "1") else "0",
+    }
+    for tag, key in (("NGOAITRU_TUNGAY", "ngoaitru_tungay"), ("NGOAITRU_DENNGAY", "ngoaitru_denngay")):
+        found[tag] = _day(answers.get(key))
+    return found
+
+
+async def _abstract(reader: Reader, paper: Paper) -> dict[str, str] | None:
+    """Own tags of XML8, from the bản tóm tắt hồ sơ bệnh án; None while the head has not signed it."""
+    head = next((s for s in paper.signatures if s.standing and s.role == _HEAD), None)
+    if head is None:
+        return None
+    answers = await records.paper_answers(reader.repo, paper.response.id)
+    found = {tag: _text(answers.get(key)) for tag, key in _ABSTRACT.items() if answers.get(key)}
+    day = _day(answers.get("ngay_ct"))
+    return found | {"MA_TTDV": await _signer(reader, head)} | ({"NGAY_CT": day} if day else {})
+
+
+async def _summary(reader: Reader, paper: Paper) -> dict[str, str] | None:
+    """Own tags of XML8, from the summary in the template; None unless somebody has signed this very text."""
+    answers = await records.paper_answers(reader.repo, paper.response.id)
+    if not (answers.get("tk_qua_trinh") and answers.get("tk_can_lam_sang")):
+        return None
+    for version in {s.version for s in paper.signatures if s.standing}:
+        signed = await records.paper_answers(reader.repo, paper.response.id, version)
+        if all(signed.get(key) == answers.get(key) for key in _SUMMARY.values()):
+            return {tag: _text(answers.get(key)) for tag, key in _SUMMARY.items() if answers.get(key)}
+    return None
+
+
+async def read_births(reader: Reader) -> tuple[dict[str, str], ...]:
+    """Own tags of XML9, a row for each giấy chứng sinh under the signatures of midwife and head, in the order of birth.
+
+    A paper issued again keeps its code (TT 22/2025): the last one of a code counts.
+    """
+    mother = await reader.get(f"Patient/{reader.here.patient_id}")
+    vietnamese = {} if person_of(mother).nationality else {"MA_QUOCTICH": "000"}
+    found: dict[str, dict[str, str]] = {}
+    for paper in await records.papers(reader.repo, reader.here.encounter_id):
+        standing = {s.role: s for s in paper.signatures if s.standing}
+        if paper.form_code == _BIRTH_FORM and {"nguoi_do_de", "dai_dien_co_so"} <= standing.keys():
+            answers = await records.paper_answers(reader.repo, paper.response.id)
+            own = vietnamese | _birth(answers)
+            head = await _signer(reader, standing["dai_dien_co_so"])
+            found[own.get("SO") or paper.response.id] = own | {"MA_TTDV": head}
+    return tuple(sorted(found.values(), key=lambda row: (row["NGAY_SINH_CON"], row.get("SO", ""))))
+
+
+def _birth(answers: Mapping[str, Any]) -> dict[str, str]:
+    own: dict[str, str] = {}
+    for tag in tables()["XML9"].names():
+        value = answers.get(_BIRTH_ITEMS.get(tag, tag.lower()))
+        if tag == "NGAY_SINH_CON":
+            own[tag] = minute(parse_instant(str(value))) if value else ""
+        elif tag in _BIRTH_DAYS:
+            own[tag] = _day(value).ljust(8, "0") if value else ""
+        elif isinstance(value, Mapping):
+            own[tag] = str(value.get("code") or "")
+        elif value not in (None, "", _NOT_WEIGHED):
+            own[tag] = str(value)
+    operated, early = (answers.get(k) is True for k in ("sinhcon_phauthuat", "sinhcon_duoi32tuan"))
+    own |= {"SINHCON_PHAUTHUAT": str(int(operated)), "SINHCON_DUOI32TUAN": str(int(early))}
+    said = (("Sinh con phải phẫu thuật", operated), ("Sinh con dưới 32 tuần tuổi", early))
+    own["GHI_CHU"] = "; ".join(text for text, holds in said if holds)
+    return own
 
 
 async def read_slips(reader: Reader) -> dict[str, tuple[dict[str, str], ...]]:

@@ -1,10 +1,11 @@
-"""Phiếu dữ kiện: what XML6 (HIV), XML9 (giấy chứng sinh), XML10 (nghỉ dưỡng thai), XML11 (nghỉ việc hưởng BHXH) and XML15
-(lao) say beyond the rest of the record, as the doctor writes it for one đợt.
+"""Phiếu dữ kiện: what XML6 (HIV), XML10 (nghỉ dưỡng thai), XML11 (nghỉ việc hưởng BHXH) and XML15 (lao) say beyond the
+rest of the record, as the doctor writes it for one đợt.
 
 A slip is a ``Composition`` of the shape that :mod:`.to_fhir` gives the same table of a foreign claim: type ``<table>``, the
-row whole in its extension, tag by tag. ``attester`` is the practitioner who answers for it; only an attested slip travels.
+row whole in its extension, tag by tag. It is signed over its exact bytes like a line of a running sheet; only a slip whose
+present version is signed travels, and a later change needs a new signature.
 Tags that repeat XML1, or follow from the record, are not asked again (:func:`proposed`). Sources of the tags: QĐ 130, 4750
-and 3176/QĐ-BYT; the printed certificates of TT 25/2025 (M07, M11) and TT 22/2025 (M01) are papers of their own.
+and 3176/QĐ-BYT. XML9 is the signed giấy chứng sinh (TT 22/2025, M01), see :mod:`.record_papers`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from benhan import records
 from benhan.base.clock import fhir_instant, local_date, parse_instant
@@ -24,13 +24,12 @@ from benhan.gateways.bhyt.fhir_lines import paper_text
 from benhan.gateways.bhyt.fhir_parts import ROW, TABLE, concept, row_extension, row_values
 from benhan.gateways.bhyt.package import make_row, today_text
 from benhan.gateways.bhyt.tables import Field, codes, tables
-from benhan.identity import name_of, person_of
-from benhan.records import Staff
+from benhan.identity import person_of
+from benhan.records import Authorize, SignWith, Staff
 from benhan.store import Repository, Stored
 
 SLIPS: Mapping[str, str] = {
     "XML6": "Chăm sóc và điều trị HIV/AIDS",
-    "XML9": "Giấy chứng sinh",
     "XML10": "Giấy nghỉ dưỡng thai",
     "XML11": "Giấy nghỉ việc hưởng BHXH",
     "XML15": "Điều trị bệnh lao",
@@ -44,7 +43,8 @@ _LISTS = {"GIOI_TINH_CON": "GIOI_TINH"}
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """A slip as it stands: own tags by name; ``by``: who answers for it, empty while nobody does."""
+    """A slip as it stands: own tags by name; ``by``: who signed this version, empty while nobody has; ``complete``: it may
+    be signed."""
 
     id: str
     table: str
@@ -52,6 +52,7 @@ class Slip:
     at: datetime
     by: str
     version: int
+    complete: bool
 
 
 def own_fields(table: str) -> tuple[Field, ...]:
@@ -69,7 +70,6 @@ def own_fields(table: str) -> tuple[Field, ...]:
 
 #: tags named like one of XML1 that a slip states itself
 _OWN_ANYWAY: Mapping[str, set[str]] = {
-    "XML9": {"MA_QUOCTICH", "MA_TTDV", "CAN_NANG_CON"},
     "XML10": {"MA_TTDV"},
     "XML11": {"CHAN_DOAN_RV", "MA_TTDV"},
 }
@@ -104,29 +104,8 @@ async def proposed(repo: Repository, encounter_id: str, table: str, author: Staf
         "MAU_SO": "CT07",
         "NGUOI_GHI_PHIEU": author.name,
     }
-    if table == "XML9":
-        said |= await _mother(repo, here.patient_id, known)
     own = {f.name for f in own_fields(table)}
     return {tag: text for tag, text in said.items() if tag in own and text}
-
-
-async def _mother(repo: Repository, patient_id: str, known: Mapping[str, Any]) -> dict[str, str]:
-    data = (await repo.read("Patient", patient_id)).data
-    person = person_of(data)
-    return {
-        "HO_TEN_NND": name_of(data),
-        "NGAYSINH_NND": person.birth_date.replace("-", "").ljust(8, "0"),
-        "MA_DANTOC_NND": person.ethnicity,
-        "SO_CCCD_NND": person.cccd or person.passport,
-        "NOI_CU_TRU_NND": str(known.get("patient.address", "")),
-        "MA_BHXH_NND": person.bhxh,
-        "MA_THE_NND": str(known.get("coverage.number", "")),
-        "MA_QUOCTICH": "" if person.nationality else "000",
-        "NOI_SINH_CON": str(known.get("facility.name", "")),
-        "SO_CON": "1",
-        "SINHCON_PHAUTHUAT": "0",
-        "SINHCON_DUOI32TUAN": "0",
-    }
 
 
 async def slips(repo: Repository, encounter_id: str) -> list[Slip]:
@@ -137,7 +116,7 @@ async def slips(repo: Repository, encounter_id: str) -> list[Slip]:
     for stored in (await repo.search("Composition", params)).entries:
         table = _table(stored.data)
         if table in SLIPS and stored.data["status"] in ("preliminary", "final"):
-            found.append(_slip(stored, table))
+            found.append(await _slip(repo, stored, table))
     order = list(SLIPS)
     return sorted(found, key=lambda s: (order.index(s.table), s.at, s.id))
 
@@ -147,14 +126,15 @@ def _table(composition: JsonObject) -> str:
     return next((str(c["code"]) for c in codings if c.get("system") == TABLE), "")
 
 
-def _slip(stored: Stored, table: str) -> Slip:
+async def _slip(repo: Repository, stored: Stored, table: str) -> Slip:
     extension = next(e for e in stored.data.get("extension", []) if e["url"] == ROW + table)
     _, values = row_values(extension["extension"])
-    attested: JsonObject = next(iter(stored.data.get("attester", [])), {})
-    by = str(attested.get("party", {}).get("display", ""))
+    signature = await records.byte_signature(repo, stored)
+    by = "" if signature is None else str(signature.data["agent"][0]["who"].get("display", ""))
     own = {f.name for f in own_fields(table)}
     kept = {tag: text for tag, text in values.items() if tag in own}
-    return Slip(stored.id, table, kept, parse_instant(stored.data["date"]), by, stored.version)
+    at, complete = parse_instant(stored.data["date"]), stored.data["status"] == "final"
+    return Slip(stored.id, table, kept, at, by, stored.version, complete)
 
 
 async def save_slip(
@@ -165,27 +145,24 @@ async def save_slip(
     author: Staff,
     *,
     slip_id: str | None = None,
-    attest: bool = False,
+    complete: bool = False,
 ) -> Stored:
-    """Write a slip, or its next version; ``attest``: the author answers for it, and the claim carries it.
+    """Write a slip, or its next version; ``complete``: nothing that the table needs is missing, it may be signed.
 
-    Raises: ``InvalidInput`` bhyt.slip-fields with a fault for every tag that is wrong; ``RuleViolation`` bhyt.slip-twice,
-    bhyt.slip-licence; ``NotFound`` bhyt.no-slip.
+    Raises: ``InvalidInput`` bhyt.slip-fields with a fault for every tag that is wrong; ``RuleViolation`` bhyt.slip-twice;
+    ``NotFound`` bhyt.no-slip.
     """
     given = {f.name: values.get(f.name, "").strip() for f in own_fields(table)}
-    issues = [i for f in own_fields(table) for i in _faults(table, f, given[f.name], attest)]
+    issues = [i for f in own_fields(table) for i in _faults(table, f, given[f.name], complete)]
     if issues:
         raise InvalidInput("bhyt.slip-fields", issues[0].text, issues=issues)
-    if attest and not author.licence:
-        text = "Người xác nhận phiếu phải có giấy phép hành nghề."
-        raise RuleViolation("bhyt.slip-licence", text)
     async with repo.transaction() as tx:
         standing = {s.id: s for s in await slips(tx, encounter_id)}
         if slip_id is not None and slip_id not in standing:
             raise NotFound("bhyt.no-slip", "Không có phiếu này trong đợt.")
         if slip_id is None and table in SINGLE and any(s.table == table for s in standing.values()):
             raise RuleViolation("bhyt.slip-twice", "Đợt này đã có phiếu loại ấy; sửa phiếu đang có.")
-        resource = await _resource(tx, encounter_id, table, given, author, attest)
+        resource = await _resource(tx, encounter_id, table, given, author, complete)
         if slip_id is None:
             return await tx.create(resource)
         return await tx.update({**resource, "id": slip_id}, if_match=standing[slip_id].version)
@@ -209,7 +186,7 @@ def _faults(table: str, field: Field, text: str, complete: bool) -> list[Issue]:
 
 
 async def _resource(
-    tx: Repository, encounter_id: str, table: str, given: Mapping[str, str], author: Staff, attest: bool
+    tx: Repository, encounter_id: str, table: str, given: Mapping[str, str], author: Staff, complete: bool
 ) -> JsonObject:
     here = await records.case(tx, encounter_id)
     row = make_row(table, 1, given)
@@ -219,7 +196,7 @@ async def _resource(
         writer["identifier"] = {"system": systems.CCHN, "value": author.licence}
     resource: JsonObject = {
         "resourceType": "Composition",
-        "status": "final" if attest else "preliminary",
+        "status": "final" if complete else "preliminary",
         "extension": [row_extension(row)],
         "type": concept(TABLE, table, SLIPS[table]),
         "subject": {"reference": f"Patient/{here.patient_id}"},
@@ -229,9 +206,28 @@ async def _resource(
         "title": SLIPS[table],
         "section": [{"title": SLIPS[table], "text": {"status": "generated", "div": paper_text(row)}}],
     }
-    if attest:
-        resource["attester"] = [{"mode": "professional", "time": now, "party": writer}]
     return resource
+
+
+async def sign_slip(
+    repo: Repository, encounter_id: str, slip_id: str, sign: SignWith, *, authorize: Authorize
+) -> Stored:
+    """Sign the present version of a slip: from now on the claim carries it.
+
+    Raises: ``NotFound`` bhyt.no-slip; ``RuleViolation`` bhyt.slip-licence, bhyt.slip-incomplete; ``Conflict``
+    records.entry-signed.
+    """
+    authorize("form.sign", (await records.case(repo, encounter_id)).khoa)
+    slip = next((s for s in await slips(repo, encounter_id) if s.id == slip_id), None)
+    if slip is None:
+        raise NotFound("bhyt.no-slip", "Không có phiếu này trong đợt.")
+    if not sign.staff.licence:
+        raise RuleViolation("bhyt.slip-licence", "Người ký phiếu phải có giấy phép hành nghề.")
+    if not slip.complete:
+        raise RuleViolation("bhyt.slip-incomplete", "Phiếu còn thiếu dữ kiện: ghi đủ rồi ký.")
+    stored = await repo.read("Composition", slip_id)
+    role = SignWith(sign.signer, sign.staff, "bac_si", sign.tsa, sign.reason)
+    return await records.sign_bytes(repo, stored, role)
 
 
 async def withdraw_slip(repo: Repository, encounter_id: str, slip_id: str) -> Stored:
@@ -244,7 +240,7 @@ async def withdraw_slip(repo: Repository, encounter_id: str, slip_id: str) -> St
 
 
 async def slip_rows(repo: Repository, encounter_id: str) -> dict[str, tuple[dict[str, str], ...]]:
-    """Own tags of every attested slip, by table: what :class:`.claim.ClaimFacts` carries as ``papers``."""
+    """Own tags of every signed slip, by table: what :class:`.claim.ClaimFacts` carries as ``papers``."""
     found: dict[str, tuple[dict[str, str], ...]] = {}
     for slip in await slips(repo, encounter_id):
         if slip.by:

@@ -1,0 +1,34 @@
+"""A resource signed over its exact bytes (lines of running sheets, slips of a claim): CMS, detached, in its ``Provenance``."""
+
+from __future__ import annotations
+
+from benhan.base.errors import Conflict
+from benhan.records.ink import ink_entry, signature_element
+from benhan.records.signatures import SIGN, activity, provenances, signed_version, signing_provenance
+from benhan.records.types import SignWith
+from benhan.store import Repository, Stored
+
+
+async def sign_bytes(repo: Repository, stored: Stored, sign: SignWith) -> Stored:
+    """Sign the present version of ``stored``; the signature is made before the writing transaction opens.
+
+    Raises: ``Conflict`` (records.entry-signed, records.changed-while-signing).
+    """
+    if (await byte_signature(repo, stored)) is not None:
+        raise Conflict("records.entry-signed", "Dòng này đã ký.")
+    cms = await ink_entry(stored.raw, sign)
+    async with repo.transaction() as tx:
+        current = await tx.read(stored.type, stored.id)
+        if current.version != stored.version:
+            raise Conflict("records.changed-while-signing", "Dòng đã thay đổi trong lúc ký, hãy ký lại.")
+        now = tx.clock.now()
+        element = signature_element(sign, now, content="application/fhir+json", cms=cms)
+        return await tx.create(
+            signing_provenance(sign, current, None, now, element, {"sha256": current.sha256})
+        )
+
+
+async def byte_signature(repo: Repository, stored: Stored) -> Stored | None:
+    """The ``Provenance`` whose signature covers exactly this version."""
+    acts = [p for p in await provenances(repo, stored) if activity(p.data) == SIGN]
+    return next((p for p in reversed(acts) if signed_version(p.data) == stored.version), None)
