@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from asn1crypto import keys
@@ -191,7 +192,13 @@ def _certificate_in(folder: Path, name: str) -> x509.Certificate:
 
 
 def _key_in(folder: Path, name: str) -> rsa.RSAPrivateKey:
-    key = serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
+    return _key_of((folder / f"{name}.key").read_bytes())
+
+
+@lru_cache(maxsize=32)
+def _key_of(pem: bytes) -> rsa.RSAPrivateKey:
+    """The key, which OpenSSL checks when it is read: that takes longer than to sign with it."""
+    key = serialization.load_pem_private_key(pem, None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise RuntimeError("the keys of the test PKI are RSA")
     return key

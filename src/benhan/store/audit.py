@@ -6,7 +6,6 @@ commit for many reads and a quiet one pays its own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.store.arrays import nullable_int4s, texts, times, uuids
+from benhan.store.gathering import Gathering
 from benhan.store.model import AuditRow, Ctx
 
 _COLUMNS = (
@@ -82,38 +82,19 @@ class AuditWriter:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
-        self._waiting: list[tuple[UUID, Sequence[AuditEntry], asyncio.Future[None]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._group: Gathering[tuple[UUID, Sequence[AuditEntry]], None] = Gathering(self._commit)
 
     async def put(self, tenant: UUID, entries: Sequence[AuditEntry]) -> None:
         """Return once the rows are committed."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((tenant, entries, done))
-        if self._task is None:
-            self._task = asyncio.create_task(self._work())
-        await asyncio.shield(done)
+        await self._group.put((tenant, entries))
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        while self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._group.close()
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting:
-                group, self._waiting = self._waiting, []
-                try:
-                    await self._commit(group)
-                except Exception as error:
-                    _settle(group, error)
-                else:
-                    _settle(group, None)
-        finally:
-            self._task = None
-
-    async def _commit(self, group: list[tuple[UUID, Sequence[AuditEntry], asyncio.Future[None]]]) -> None:
+    async def _commit(self, group: list[tuple[UUID, Sequence[AuditEntry]]]) -> list[None]:
         by_tenant: dict[UUID, list[AuditEntry]] = {}
-        for tenant, entries, _ in group:
+        for tenant, entries in group:
             by_tenant.setdefault(tenant, []).extend(entries)
         async with self._pool.connection() as connection, connection.pipeline():
             await connection.execute("begin")
@@ -121,18 +102,7 @@ class AuditWriter:
                 await connection.execute(_SET_TENANT, (str(tenant),))
                 await connection.execute(INSERT, columns(tenant, rows))
             await connection.execute("commit")
-
-
-def _settle(
-    group: list[tuple[UUID, Sequence[AuditEntry], asyncio.Future[None]]], error: BaseException | None
-) -> None:
-    for _, _, done in group:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+        return [None] * len(group)
 
 
 async def of_patient(connection: Any, tenant: UUID, patient_id: str, limit: int) -> list[AuditRow]:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from benhan.base.errors import Deleted
-from benhan.store.arrays import int8s
+from benhan.store.arrays import Array, int8s
 from benhan.store.codec import decompress, unseal
 from benhan.store.hashing import ref64
 from benhan.store.keys import KeyRing, log_aad
@@ -38,6 +38,11 @@ CURRENT_FOR_UPDATE = (
     f"select {COLUMNS}, c.rid, c.patient from current_version c {_LOCK_JOINS} "  # noqa: S608 - constants only
     "where c.tenant = (select %s::uuid) and c.type = %s and c.id = %s for update of c"
 )
+# By the hash of the place, as PLACES_FOR_UPDATE.
+CURRENT_OF_PLACES = (
+    f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
+    "where c.tenant = (select %s::uuid) and c.ref = any(%s)"
+)
 CURRENT_BY_RID = (
     f"select {COLUMNS}, c.rid, c.patient from current_version c {_JOINS} "  # noqa: S608 - constants only
     "where c.tenant = (select %s::uuid) and c.rid = any(%s)"
@@ -58,12 +63,14 @@ CURRENT_OF_MANY_FOR_UPDATE = (
 )
 
 
-def ask_places(tenant: UUID, places: Iterable[tuple[str, str]]) -> tuple[bytes, tuple[Any, ...]]:
+def ask_places(tenant: UUID, places: Iterable[tuple[str, str]]) -> tuple[bytes, tuple[UUID, Array]]:
     """The question that locks what stands at places (type, id), and others whose hash is the same."""
-    return PLACES_FOR_UPDATE.encode(), (
-        tenant,
-        int8s([ref64(f"{kind}/{identity}") for kind, identity in places]),
-    )
+    return PLACES_FOR_UPDATE.encode(), values_of(tenant, places)
+
+
+def values_of(tenant: UUID, places: Iterable[tuple[str, str]]) -> tuple[UUID, Array]:
+    """Values of the statements that ask by the hashes of places."""
+    return tenant, int8s([ref64(f"{kind}/{identity}") for kind, identity in places])
 
 
 VERSION = (

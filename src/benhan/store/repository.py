@@ -104,17 +104,23 @@ class Repository:
     async def read(self, resource_type: str, resource_id: str) -> Stored:
         """The current version. Raises: ``NotFound`` (store.not-found), ``Deleted`` (store.deleted, store.destroyed)."""
         self._ask(Action.READ, resource_type)
-        async with self.looking() as tx:
-            current = await tx.current(resource_type, resource_id)
-            if current is None:
-                raise not_found(resource_type, resource_id)
-            stored = current.stored
-            if current.destroyed:
-                raise reading.destroyed(resource_type, resource_id)
-            if stored.deleted:
-                raise Deleted("store.deleted", "Tài liệu này đã bị xóa; lịch sử vẫn còn.")
-            check_content(self.policy, self.ctx, Action.READ, stored)
-            tx.note(Action.READ, stored, current.patient)
+        if self._tx is None:
+            current = await self.store.lookup.current(self.ctx, (resource_type, resource_id))
+        else:
+            current = await self.current(resource_type, resource_id)
+        if current is None:
+            raise not_found(resource_type, resource_id)
+        stored = current.stored
+        if current.destroyed:
+            raise reading.destroyed(resource_type, resource_id)
+        if stored.deleted:
+            raise Deleted("store.deleted", "Tài liệu này đã bị xóa; lịch sử vẫn còn.")
+        check_content(self.policy, self.ctx, Action.READ, stored)
+        entry = self._entry(Action.READ, stored, current.patient)
+        if self._tx is None:
+            await self.store.audit.put(self.ctx.tenant, [entry])
+        else:
+            self._tx.reads.append(entry)
         return stored
 
     async def vread(self, resource_type: str, resource_id: str, version: int) -> Stored:
@@ -338,10 +344,14 @@ class Repository:
         self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
     ) -> None:
         """Note a read for the audit; it is durable before the transaction ends."""
-        entry = AuditEntry(
+        self._open.reads.append(self._entry(action, stored, patient, detail))
+
+    def _entry(
+        self, action: Action, stored: Stored, patient: str | None, detail: JsonObject | None = None
+    ) -> AuditEntry:
+        return AuditEntry(
             self.ctx, self.clock.now(), action, stored.reference, stored.version, patient, "0", detail
         )
-        self._open.reads.append(entry)
 
     def note_entry(self, entry: AuditEntry) -> None:
         """Note a ready audit row."""

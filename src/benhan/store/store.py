@@ -22,6 +22,7 @@ from benhan.store.drafts import Drafts
 from benhan.store.feed import read_feed
 from benhan.store.health import look
 from benhan.store.keys import FileKeyWrapper, KeyRing, KeyWrapper
+from benhan.store.lookup import Lookup
 from benhan.store.model import Actor, Ctx, FeedCursor, FeedPage, Policy, SystemPolicy, TenantInfo, WriteGuard
 from benhan.store.reindexing import reindex
 from benhan.store.repository import Repository
@@ -58,6 +59,7 @@ class Store:
         self.pool = pool
         self.keys = KeyRing(wrapper)
         self.audit = AuditWriter(pool)
+        self.lookup = Lookup(self)
         self.blobs = Blobs.open(settings, wrapper)
         self.drafts = Drafts(settings.draft_days)
         self._rids: list[int] = []
@@ -100,6 +102,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        await self.lookup.close()
         await self.audit.close()
         await self.pool.close()
         await server.release(self.database)
