@@ -100,5 +100,7 @@ async def test_two_facilities_in_one_group_see_their_own(store: Store, repo: Rep
 
 async def _reads(repo: Repository) -> int:
     async with repo.transaction() as tx:
-        row = await tx.one("select count(*) from audit where tenant = %s and action = 'read'", (repo.ctx.tenant,))
+        row = await tx.one(
+            "select count(*) from audit where tenant = %s and action = 'read'", (repo.ctx.tenant,)
+        )
     return int(row[0])
