@@ -141,7 +141,7 @@ async def in_browser(site: str, forms: list[Form]) -> None:
         try:
             for form in forms:
                 page = await browser.new_page(viewport={"width": 1400, "height": 900})
-                await asyncio.wait_for(show(page, site, form), 30)
+                await asyncio.wait_for(show(page, site, form), 120)
                 await page.close()
         finally:
             await browser.close()

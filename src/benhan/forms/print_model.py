@@ -40,6 +40,8 @@ class PrintContext:
     sheet. ``lookup_code`` is printed with a QR code of ``lookup_url`` (or of the code). ``mark`` is
     printed across
     the head (``BẢN SAO``, ``CẤP LẠI``). ``blank`` draws dotted lines for writing by hand.
+    ``electronic`` leaves a required place that is not signed yet to the appearance of its digital signature, which
+    tells name and time: no dotted lines for the hand there.
     """
 
     facility: str = ""
@@ -54,6 +56,7 @@ class PrintContext:
     printed_at: datetime | None = None
     mark: str | None = None
     blank: bool = False
+    electronic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,6 +325,7 @@ class _Tree:
             "day": [f"{at:%d}", f"{at:%m}", f"{at:%Y}"] if at else None,
             "name": " ".join(p for p in (signed.title, signed.name) if p) if signed else "",
             "at": f"{at:%H:%M %d/%m/%Y}" if at else "",
+            "by_hand": signed is None and not (self.context.electronic and found and found.required),
         }
 
 

@@ -31,8 +31,12 @@ async def render(
     lookup: str | None = None,
     printed_at: datetime | None = None,
     mark: str | None = None,
+    electronic: bool = False,
 ) -> PrintResult:
-    """PDF/A-2b of a form in this đợt; ``signatures`` are shown as printed names with time."""
+    """PDF/A-2b of a form in this đợt; ``signatures`` are shown as printed names with time.
+
+    ``electronic``: it is printed to be signed, its places are left to the appearances of the signatures.
+    """
     here = await case(repo, encounter_id)
     place = await house(repo)
     patient = await repo.read("Patient", here.patient_id)
@@ -47,6 +51,7 @@ async def render(
         lookup_code=lookup,
         printed_at=(printed_at or repo.clock.now()).replace(microsecond=0),
         mark=mark,
+        electronic=electronic,
     )
     return await asyncio.to_thread(print_form, form, context)
 

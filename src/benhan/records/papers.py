@@ -370,9 +370,8 @@ async def _to_sign(
     if before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version):
         return await content_of(repo, before.data), fact_of(before.data, BOXES)
     encounter_id = id_of(stored.data["encounter"])
-    printed = await render(
-        repo, form, encounter_id, answers(form, stored.data), signatures=found, printed_at=now
-    )
+    known = answers(form, stored.data)
+    printed = await render(repo, form, encounter_id, known, signatures=found, printed_at=now, electronic=True)
     return printed.pdf, boxes_text(printed)
 
 

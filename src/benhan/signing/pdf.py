@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import textwrap
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from asn1crypto import cms
 from pyhanko.pdf_utils import text as pdf_text
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.layout import AxisAlignment, Margins, SimpleBoxLayoutRule
 from pyhanko.pdf_utils.misc import PdfReadError
 from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest
@@ -32,6 +34,13 @@ from benhan.signing.evidence import Evidence
 from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for
 
 RESERVED_BYTES = 24_576
+#: letters in a line of an appearance; a longer name goes on in the next, so that it is not drawn small
+_LETTERS = 34
+#: lines that stand in the room of a paper at full size; the role, which the paper prints above, gives way
+_LINES = 4
+_INSIDE = SimpleBoxLayoutRule(
+    x_align=AxisAlignment.ALIGN_MID, y_align=AxisAlignment.ALIGN_MID, margins=Margins(2, 2, 2, 2)
+)
 FONT: Path = Path(__file__).parent / "fonts" / "signature.ttf"
 
 
@@ -80,10 +89,7 @@ async def _prepare(
     reason: str,
     name: str,
 ) -> Prepared:
-    try:
-        writer = IncrementalPdfFileWriter(BytesIO(pdf))
-    except (PdfReadError, ValueError):
-        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    writer = _writer(pdf)
     if evidence.crls or evidence.ocsps:
         DocumentSecurityStore.supply_dss_in_writer(
             writer,
@@ -115,6 +121,14 @@ async def _prepare(
     return Prepared(b"\x31" + der[1:], json.dumps(state).encode())
 
 
+def _writer(pdf: bytes) -> IncrementalPdfFileWriter:
+    """A further revision of a PDF; its objects begin on a line of their own (ISO 19005-2, 6.1.9)."""
+    try:
+        return IncrementalPdfFileWriter(BytesIO(pdf if pdf.endswith((b"\n", b"\r")) else pdf + b"\n"))
+    except (PdfReadError, ValueError):
+        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+
+
 def _appearance(name: str, role: str, clock: Clock) -> TextStampStyle:
     from pyhanko.pdf_utils.font.opentype import (
         GlyphAccumulatorFactory,
@@ -124,12 +138,14 @@ def _appearance(name: str, role: str, clock: Clock) -> TextStampStyle:
         font=GlyphAccumulatorFactory(str(FONT)), font_size=9, border_width=0, leading=11
     )
     when = local(clock.now()).strftime("%d/%m/%Y %H:%M:%S")
-    lines = [f"Ký bởi: {name}", *([role] if role else []), f"Ngày ký: {when}"]
+    who, what = (textwrap.wrap(text, _LETTERS) for text in (f"Ký bởi: {name}", role))
+    lines = [*who, *(what if len(who) + len(what) <= _LINES - 1 else ()), f"Ngày ký: {when}"]
     return TextStampStyle(
         stamp_text="\n".join(lines).replace("%", "%%"),
         text_box_style=text_style,
         border_width=0,
         background=None,
+        inner_content_layout=_INSIDE,
     )
 
 
@@ -174,10 +190,7 @@ async def pdf_archive(pdf: bytes, tsa: TimeStamper, evidence: Evidence | None = 
 
 
 async def _archive(pdf: bytes, tsa: TimeStamper, evidence: Evidence) -> bytes:
-    try:
-        writer = IncrementalPdfFileWriter(BytesIO(pdf))
-    except (PdfReadError, ValueError):
-        raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
+    writer = _writer(pdf)
     if evidence.crls or evidence.ocsps:
         DocumentSecurityStore.supply_dss_in_writer(
             writer, None, ocsps=list(evidence.ocsps), crls=list(evidence.crls)
