@@ -34,7 +34,8 @@ PAGES: dict[str, str] = {
         "account",
     ),
     **dict.fromkeys(
-        ("/tiep-don/quet", "/tiep-don/dang-ky", "/tiep-don/chon", "/tim", "/dinh-danh/{review}", "/dinh-danh/gop/{merge}/huy"),
+        ("/tiep-don/quet", "/tiep-don/dang-ky", "/tiep-don/chon", "/tim", "/dinh-danh/{review}", "/dinh-danh/gop/{merge}/huy",
+         "/nguoi-benh/{patient}/the"),
         "people, not records",
     ),
     **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan"), "forms and rules of the house"),

@@ -269,3 +269,64 @@ async def queue_walk(page: Page, url: str, encounter: str, shots: Path) -> None:
     await page.goto(f"{url}/bhyt/hang-doi")
     assert "goi-la.xml" in await page.inner_text("main")
     await page.screenshot(path=shots / "hang-doi.png")
+
+
+async def test_a_card_is_scanned_and_looked_up_at_the_screen(
+    house: Any, portal: str, office: Store, tmp_path: Path
+) -> None:
+    """Reception: scanned, registered, looked up from the admission form, admitted; the card page with treatments."""
+    more = {
+        "maDKBD": "51Z02",
+        "maKV": "K2",
+        "ngayDu5Nam": "01/01/2030",
+        "cqBHXH": "BHXH tỉnh",
+        "gioiTinh": "Nam",
+    }
+    register_card(tmp_path / "portal", "GD4515100000077", name="Phạm Văn Quét", birth="14/03/1990", **more)
+    name, place = "Phạm Văn Quét".encode().hex(), "Thôn 2".encode().hex()
+    dates = "01/01/2026|31/12/2026|20/12/2025"
+    qr = f"GD4515100000077|{name}|14/03/1990|1|{place}|51 - Z02|{dates}|51000|-|4| 01/01/2030|ab-7|4|-$"
+    server = live.LiveServer(office.settings)
+    await server.start()
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
+        try:
+            page = await (await browser.new_context(viewport=SIZE, locale="vi-VN")).new_page()
+            code = totp_code((await house.person("tiepdon")).secret, house.store.clock.now())
+            await live.sign_in(page, server, "tiepdon", PASSWORD, code)
+            await card_walk(
+                page, server.url, qr, live.shots_folder(house.store.settings), house.people["bacsi"].reference
+            )
+        finally:
+            await browser.close()
+            server.stop()
+
+
+async def card_walk(page: Page, url: str, qr: str, shots: Path, doctor: str) -> None:
+    """From the scan field to the đợt."""
+    await page.goto(f"{url}/tiep-don")
+    await page.fill("#f-quet", qr)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("text=Thẻ vừa quét")
+    await page.screenshot(path=shots / "the-01-quet.png", full_page=True)
+    await page.get_by_role("button", name="Đăng ký và nhập viện").click()
+    await page.wait_for_url("**/nhap-vien/**")
+    await page.get_by_role("button", name="Tra thẻ trên Cổng").click()
+    await page.wait_for_selector("text=dùng được")
+    await page.screenshot(path=shots / "the-02-nhap-vien.png", full_page=True)
+    await page.get_by_role("link", name="Quyền lợi, lần khám đã qua").click()
+    await page.fill("#f-quet", qr)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("text=Thẻ vừa quét")
+    await page.screenshot(path=shots / "the-03-the.png", full_page=True)
+    await page.get_by_role("link", name="Nhập viện").click()
+    await page.select_option("#f-khoa", "K03")
+    await page.select_option("#f-doctor", doctor)
+    await page.fill("#f-reason", "Sốt")
+    await page.locator("button.btn-main", has_text="Nhập viện").click()
+    await page.wait_for_url("**/dot/**")
+    assert "dùng được" in await page.inner_text("main")
+    await page.screenshot(path=shots / "the-04-dot.png", full_page=True)
+    await page.goto(f"{url}/tiep-don")
+    await page.fill("#f-quet", "Phạm Văn Quét")
+    await page.screenshot(path=shots / "the-05-tiep-don.png", full_page=True)

@@ -150,7 +150,8 @@ Reading (``binder``, ``timeline``, ``worklists``)::
     records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
 
 Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
-``ma_lk:version``); ``bhyt.check-in`` {encounter, khoa} with the first charge;
+``ma_lk:version``); ``bhyt.check-in`` {encounter, khoa} with the first charge; ``bhyt.card-check`` {encounter} with a card
+that was not looked up;
 ``exchange.provide`` {composition, encounter, container} on closing and on each addendum.
 
 FHIR shapes: see ``docs/reference/glossary.md``. Stay = Encounter with ``partOf``; khoa in ``serviceType``; bed in

@@ -32,7 +32,8 @@ async def account_of(repo: Repository, encounter_id: str) -> Stored:
 
 
 async def add_coverage(repo: Repository, encounter_id: str, coverage: CoverageInput) -> Stored:
-    """Add a card to the time line; lines of the bill from then on are recalculated.
+    """Add a card to the time line; lines of the bill from then on are recalculated. A card that was not looked up at the
+    portal (``verified_at`` None) is put into the queue ``bhyt.card-check``.
 
     Raises: ``RuleViolation`` (records.bad-coverage); ``Conflict`` (records.fees-locked).
     """
@@ -55,6 +56,8 @@ async def add_coverage(repo: Repository, encounter_id: str, coverage: CoverageIn
         entry = {"coverage": ref("Coverage", stored.id), "priority": len(listed) + 1}
         await tx.update({**account.data, "coverage": [*listed, entry]}, if_match=account.version)
         await add_event(tx, encounter_id, "add-coverage", "", coverage.card[-4:])
+        if coverage.verified_at is None:
+            await tx.outbox("bhyt.card-check", f"{case.ma_lk}:{stored.id}", {"encounter": encounter_id})
         await recalculate(tx, encounter_id)
         return stored
 

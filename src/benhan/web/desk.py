@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -10,6 +11,7 @@ from starlette.routing import Route
 from benhan import records
 from benhan.base.errors import BenhanError, InvalidInput, Issue, RuleViolation
 from benhan.catalogue import ethnic_groups
+from benhan.gateways import bhyt
 from benhan.identity import (
     CardScan,
     PersonInput,
@@ -18,7 +20,7 @@ from benhan.identity import (
     parse_qr,
     person_from_scan,
 )
-from benhan.web import lists, rail, show
+from benhan.web import card, lists, rail, show
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
 
@@ -48,9 +50,11 @@ async def _desk(visit: Visit, **context: Any) -> Response:
         "person": None,
         "candidates": [],
         "scan": None,
+        "read": None,
         "found": None,
         "warnings": (),
         "ethnic": sorted(ethnic_groups().items()),
+        "cards": await card.to_see(visit),
         **await rail.around(visit),
         **context,
     }
@@ -67,12 +71,11 @@ async def scan(visit: Visit) -> Response:
     try:
         if "|" not in text:
             return await _typed_search(visit, text)
-        card = parse_qr(text, on=rail.today(visit))
+        read = parse_qr(text, on=rail.today(visit))
     except BenhanError as refused:
         issues = [Issue(i.code, i.text, "quet") for i in refused.issues]
         return await _desk(visit, status=refused.status, issues=issues, typed={"quet": text})
-    person = person_from_scan(card)
-    return await _offer(visit, person, card)
+    return await _offer(visit, person_from_scan(read), read)
 
 
 async def _typed_search(visit: Visit, text: str) -> Response:
@@ -84,16 +87,17 @@ async def _typed_search(visit: Visit, text: str) -> Response:
     return await _desk(visit, found=people, person=person, searched=text)
 
 
-async def _offer(visit: Visit, person: PersonInput, card: CardScan | None, **context: Any) -> Response:
+async def _offer(visit: Visit, person: PersonInput, scan: CardScan | None, **context: Any) -> Response:
     candidates = await find_candidates(visit.repo, person)
     exact = [c.patient for c in candidates if c.exact]
     return await _desk(
         visit,
         person=person,
-        scan=card,
+        scan=scan,
+        read=card.scanned(scan) if scan else None,
         candidates=candidates,
         exact=exact,
-        warnings=card.warnings if card else (),
+        warnings=scan.warnings if scan else (),
         **context,
     )
 
@@ -173,19 +177,27 @@ async def admit_page(visit: Visit) -> Response:
 async def _admission(visit: Visit, **context: Any) -> Response:
     patient_id = visit.path("patient")
     frame = await rail.about(visit, patient_id)
-    card = await visit.store.drafts.get(visit.repo, f"admit/{patient_id}")
-    number = str(card.get("number", "")) or show.identifiers(frame["patient"]).get(records_bhyt(), "")
-    proposed = {
+    kept = await visit.store.drafts.get(visit.repo, f"admit/{patient_id}")
+    number = str(kept.get("number", "")) or show.identifiers(frame["patient"]).get(records_bhyt(), "")
+    proposed: dict[str, Any] = {
         "card": number if len(number) in (10, 12, 15) else "",
-        "valid_from": show.day(str(card.get("valid_from", ""))),
-        "valid_to": show.day(str(card.get("valid_to", ""))),
-        "registered_at": str(card.get("registered_at", "")),
+        "valid_from": show.day(str(kept.get("valid_from", ""))),
+        "valid_to": show.day(str(kept.get("valid_to", ""))),
+        "registered_at": str(kept.get("registered_at", "")),
+        "percent": 80,
     }
+    views = await bhyt.card_views(visit.repo, patient_id)
+    told = next((v for v in views if number in ("", v.card, v.use["card"])), None)
+    if told is not None and (told.good or told.replaced):
+        proposed |= {name: text for name, text in told.use.items() if text} | {"percent": told.level or 80}
+    here = proposed["registered_at"] in ("", await card.facility_code(visit))
+    proposed["subject"] = "1.1" if here else ""
     return visit.draw(
         "admit.html",
         **{
             **frame,
             "proposed": proposed,
+            "told": told,
             "khoa": await lists.khoa_list(visit.repo),
             "doctors": await doctors(visit),
             "kinds": KINDS,
@@ -255,7 +267,7 @@ async def _admit(visit: Visit) -> Response:
         time_of_illness=int(ill) if ill.isdigit() else None,
         late_reason=visit.text("late_reason") or None,
     )
-    coverage = coverage_of_form(visit)
+    coverage = await checked(visit, admission.patient_id, coverage_of_form(visit))
     async with visit.repo.transaction() as tx:
         admitted = await records.admit(tx, admission)
         if coverage is not None:
@@ -264,14 +276,25 @@ async def _admit(visit: Visit) -> Response:
     return visit.go(f"/dot/{admitted.encounter.id}", "da-nhap-vien")
 
 
+async def checked(
+    visit: Visit, patient_id: str, coverage: records.CoverageInput | None
+) -> records.CoverageInput | None:
+    """The card with the time of today's good answer of the portal; without one it is asked later by the worker."""
+    if coverage is None:
+        return None
+    views = await bhyt.card_views(visit.repo, patient_id)
+    told = card.checked_today(visit, views, coverage.card)
+    return coverage if told is None else replace(coverage, verified_at=told.at, source="portal")
+
+
 def coverage_of_form(visit: Visit) -> records.CoverageInput | None:
     """The card as typed; None when no card was given."""
-    card = visit.text("card").upper().replace(" ", "")
-    if not card:
+    number = visit.text("card").upper().replace(" ", "")
+    if not number:
         return None
     percent = show.read_number(visit.text("percent") or "80", "percent")
     return records.CoverageInput(
-        card=card,
+        card=number,
         valid_from=show.read_day(visit.text("valid_from"), "valid_from"),
         valid_to=show.read_day(visit.text("valid_to"), "valid_to") if visit.text("valid_to") else None,
         percent=int(percent),
@@ -281,7 +304,7 @@ def coverage_of_form(visit: Visit) -> records.CoverageInput | None:
     )
 
 
-__all__ = ["ROUTES", "coverage_of_form", "doctor_of"]
+__all__ = ["ROUTES", "checked", "coverage_of_form", "doctor_of"]
 
 ROUTES = [
     Route("/tiep-don", desk_page, methods=["GET"]),
@@ -290,4 +313,5 @@ ROUTES = [
     Route("/tiep-don/chon", take, methods=["POST"]),
     Route("/tiep-don/nhap-vien/{patient}", admit_page, methods=["GET"]),
     Route("/tiep-don/nhap-vien/{patient}", admit, methods=["POST"]),
+    *card.ROUTES,
 ]

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from benhan import records
 from benhan.base.errors import BenhanError, Issue, RuleViolation
 from benhan.catalogue import icd10, outcomes, result_names
+from benhan.gateways import bhyt
 from benhan.web import desk, lists, rail
 from benhan.web.frame import Visit, attempt, page
 
@@ -38,6 +39,7 @@ async def _overview(visit: Visit, **context: Any) -> Response:
             **frame,
             "encounter": encounter.data,
             "line": await records.entitlement_line(visit.repo, encounter_id),
+            "card_told": await _cards_told(visit, frame["case"].patient_id),
             "account": await _account(visit, encounter_id),
             "transfers": await records.pending_transfers(visit.repo, encounter_id) if content else [],
             "events": await records.events(visit.repo, encounter_id),
@@ -49,6 +51,15 @@ async def _overview(visit: Visit, **context: Any) -> Response:
             **context,
         },
     )
+
+
+async def _cards_told(visit: Visit, patient_id: str) -> dict[str, bhyt.CardView]:
+    """The portal's answer about each card of the person, by the number asked for and by the number told."""
+    try:
+        views = await bhyt.card_views(visit.repo, patient_id)
+    except BenhanError:
+        return {}
+    return {number: v for v in reversed(views) for number in (v.use["card"], v.card) if number}
 
 
 async def _account(visit: Visit, encounter_id: str) -> records.AccountTotals | None:
@@ -113,6 +124,8 @@ async def _add_card(visit: Visit) -> Response:
     if coverage is None:
         text = "Ghi số thẻ BHYT."
         raise RuleViolation("web.no-card", text, issues=[Issue("web.no-card", text, "card")])
+    patient_id = (await records.case(visit.repo, encounter_id)).patient_id
+    coverage = await desk.checked(visit, patient_id, coverage) or coverage
     await records.add_coverage(visit.repo, encounter_id, coverage)
     return visit.go(f"/dot/{encounter_id}", "da-the")
 

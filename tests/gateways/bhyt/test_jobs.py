@@ -16,7 +16,8 @@ from benhan.gateways.bhyt import (
     register_card,
     submit_waiting,
 )
-from benhan.gateways.bhyt.card_job import answer_id, check_cards
+from benhan.gateways.bhyt.card import answer_id
+from benhan.gateways.bhyt.card_job import check_cards
 from benhan.gateways.bhyt.jobs import submit
 from benhan.store import Repository
 
@@ -123,11 +124,11 @@ async def test_cards_are_looked_up_later_and_the_answer_stands(
     record = await build.a_whole_record(ward, clock)
     (card, *_) = await records.entitlement_line(ward, record.id)
     await check_cards(ward.store, ward.ctx.tenant, {"encounter": record.id})
-    answer = (await ward.read("CoverageEligibilityResponse", answer_id(card.coverage_id))).data
+    answer = (await ward.read("CoverageEligibilityResponse", answer_id(record.patient.id, card.card))).data
     assert (answer["outcome"], answer["error"][0]["code"]["coding"][0]["code"]) == ("error", "050")
     register_card(tmp_path / "portal", card.card)
     await check_cards(ward.store, ward.ctx.tenant, {"encounter": record.id})
-    answer = (await ward.read("CoverageEligibilityResponse", answer_id(card.coverage_id))).data
+    answer = (await ward.read("CoverageEligibilityResponse", answer_id(record.patient.id, card.card))).data
     assert (answer["outcome"], answer["insurance"][0]["inforce"]) == ("complete", True)
 
 

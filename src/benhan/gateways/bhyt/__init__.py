@@ -27,8 +27,13 @@ Face::
     create_simulator(state_dir=None) -> Starlette ; register_card(state_dir, card) -> None
     PortalClient(url, account, facility): check_card, send, ask ; portal_of(settings, facility)
     await check_card(settings, facility, card, name, birth) -> CardAnswer
+    await look_up_card(repo, facility, patient_id, card) -> CardView(card, code, text, at, said, visits; good, away, use, level)
+    await card_views(repo, patient_id) -> list[CardView] ; await cards_to_see(repo, since)     kept answers of the portal
 """
 
+from benhan.gateways.bhyt.card import CardView, card_views, cards_to_see
+from benhan.gateways.bhyt.card import look_up as look_up_card
+from benhan.gateways.bhyt.card import result_title as treatment_result
 from benhan.gateways.bhyt.check import Finding, check
 from benhan.gateways.bhyt.checkin import Checkin, build_checkin, checkins
 from benhan.gateways.bhyt.claim import (
@@ -109,6 +114,7 @@ __all__ = [
     "Account",
     "CardAnswer",
     "CardFacts",
+    "CardView",
     "Checkin",
     "ClaimFacts",
     "ClaimRow",
@@ -137,6 +143,8 @@ __all__ = [
     "Trial",
     "build_checkin",
     "build_claim",
+    "card_views",
+    "cards_to_see",
     "check",
     "check_card",
     "checkins",
@@ -152,6 +160,7 @@ __all__ = [
     "keep_icd_list",
     "let_pass",
     "line_states",
+    "look_up_card",
     "make_row",
     "note_line",
     "one_rule",
@@ -183,6 +192,7 @@ __all__ = [
     "submit_waiting",
     "title_of",
     "to_fhir",
+    "treatment_result",
     "try_rule",
     "use_icd_list",
     "withdraw_slip",

@@ -245,7 +245,9 @@ def _receipt(answer: Mapping[str, Any]) -> Receipt:
     return Receipt(*(str(answer.get(n) or "") for n in names))
 
 
-def portal_of(settings: Settings, facility: str, *, clock: Clock = SYSTEM_CLOCK) -> PortalClient | None:
+def portal_of(
+    settings: Settings, facility: str, *, clock: Clock = SYSTEM_CLOCK, timeout_s: float = 20.0
+) -> PortalClient | None:
     """The client of this installation; None when no portal is set.
 
     The password lies in ``home/secrets/bhyt-password``; a practice installation may do without.
@@ -261,11 +263,11 @@ def portal_of(settings: Settings, facility: str, *, clock: Clock = SYSTEM_CLOCK)
     else:
         raise ConfigurationError("bhyt.no-password", "Thiếu mật khẩu Cổng BHYT: secrets/bhyt-password.")
     account = Account.of(settings.bhyt_username or facility, password)
-    return PortalClient(settings.bhyt_url, account, facility, clock=clock)
+    return PortalClient(settings.bhyt_url, account, facility, clock=clock, timeout_s=timeout_s)
 
 
 async def check_card(
-    settings: Settings, facility: str, card: str, name: str, birth: date | str
+    settings: Settings, facility: str, card: str, name: str, birth: date | str, *, timeout_s: float = 20.0
 ) -> CardAnswer:
     """Look a card up for the reception; an absent portal is no error but the answer ``unverified``.
 
@@ -274,7 +276,7 @@ async def check_card(
     if not card.strip():
         raise InvalidInput("bhyt.no-card", "Chưa nhập số thẻ BHYT.", expression="card")
     born = birth if isinstance(birth, str) else birth.strftime("%d/%m/%Y")
-    client = portal_of(settings, facility)
+    client = portal_of(settings, facility, timeout_s=timeout_s)
     if client is None:
         return CardAnswer("unverified", "Chưa kiểm được thẻ: chưa cấu hình Cổng BHYT.", False, card)
     async with client:

@@ -54,10 +54,12 @@ def register_card(
     valid_from: date | None = None,
     valid_to: date | None = None,
     code: str = "000",
+    **more: str,
 ) -> None:
     """Make the simulator know a card (15 characters), valid for this year unless told otherwise.
 
-    ``birth``: dd/mm/yyyy; ``code``: answer of the look-up (list API.KET_QUA_TRA_THE). A running simulator rereads it.
+    ``birth``: dd/mm/yyyy; ``code``: answer of the look-up (list API.KET_QUA_TRA_THE); ``more``: further fields of the answer
+    (maDKBD, maKV, ngayDu5Nam, maTheMoi …). A running simulator rereads it.
     """
     if not _CARD.fullmatch(card):
         raise ValueError("a card has two capitals and thirteen digits")
@@ -71,6 +73,7 @@ def register_card(
         "gtTheTu": (valid_from or date(year, 1, 1)).strftime("%d/%m/%Y"),
         "gtTheDen": (valid_to or date(year, 12, 31)).strftime("%d/%m/%Y"),
         "maKetQua": code,
+        **more,
     }
     _write(path, known)
 
@@ -165,9 +168,24 @@ class Portal:
             return _card_answer("205", {})
         if not isinstance(body, dict) or not body.get("maThe") or not body.get("hoTen"):
             return _card_answer("205", {})
-        card = str(body["maThe"])
+        card = self._whole(str(body["maThe"]))
         known = self._cards().get(card)
-        return _card_answer(self._judge(card, known, body), {"maThe": card, **(known or {})})
+        code = self._judge(card, known, body)
+        told = {"maThe": card, "maSoBHXH": card[5:], **(known or {})} if known else {"maThe": card}
+        return _card_answer(code, told, self._visits(card) if code in ("000", "001", "002", "004") else [])
+
+    def _whole(self, number: str) -> str:
+        """The card of 15 characters behind a social insurance number of 10."""
+        if not re.fullmatch(r"\d{10}", number):
+            return number
+        return next((card for card in self._cards() if card.endswith(number)), number)
+
+    def _visits(self, card: str) -> list[dict[str, str]]:
+        """Treatments under a card: claims received here."""
+        told = (kept.get("visit", {}) for kept in self.received.values())
+        return [
+            {k: v for k, v in visit.items() if k != "maThe"} for visit in told if visit.get("maThe") == card
+        ]
 
     def _cards(self) -> dict[str, dict[str, str]]:
         own = _read(self.folder / _CARDS_FILE) if self.folder else {}
@@ -233,7 +251,7 @@ class Portal:
         if faults:
             return _answer("205", "; ".join(f.sentence() for f in faults[:50]))
         self.deliveries += 1
-        return JSONResponse(self._keep(package.ma_lk, checkin, encoded))
+        return JSONResponse(self._keep(package, checkin, encoded))
 
     def _strangers(self, package: Package) -> list[str]:
         """Places where the claim names another person than the register of this state folder knows under the card."""
@@ -248,9 +266,9 @@ class Portal:
                 said.append("XML1/dòng 1/NGAY_SINH: khác ngày sinh trên thẻ")
         return said
 
-    def _keep(self, ma_lk: str, checkin: bool, encoded: str) -> dict[str, Any]:
+    def _keep(self, package: Package, checkin: bool, encoded: str) -> dict[str, Any]:
         digest = hashlib.sha256(encoded.encode()).hexdigest()
-        key = f"{'checkin' if checkin else 'hoso'}:{ma_lk}"
+        key = f"{'checkin' if checkin else 'hoso'}:{package.ma_lk}"
         before = self.received.get(key)
         if before and before["sha256"] == digest:
             return dict(before["answer"])
@@ -261,6 +279,12 @@ class Portal:
             "thongDiep": codes("API.MA_KET_QUA_GUI")["200"].title,
         }
         self.received[key] = {"sha256": digest, "answer": answer}
+        for head in package.table("XML1"):
+            tags = {
+                "maThe": "MA_THE_BHYT", "maHoSo": "MA_LK", "maCSKCB": "MA_CSKCB", "ngayVao": "NGAY_VAO", "ngayRa": "NGAY_RA",
+                "tenBenh": "CHAN_DOAN_RV", "tinhTrang": "MA_LOAI_RV", "kqDieuTri": "KET_QUA_DTRI", "lyDoVV": "MA_DOITUONG_KCB",
+            }  # fmt: skip
+            self.received[key]["visit"] = {name: head.get(tag).split(";")[-1] for name, tag in tags.items()}
         if self.folder is not None:
             _write(self.folder / "received.json", self.received)
         return answer
@@ -298,9 +322,9 @@ def _answer(code: str, text: str = "") -> Response:
     )
 
 
-def _card_answer(code: str, known: dict[str, str]) -> Response:
+def _card_answer(code: str, known: dict[str, str], visits: list[dict[str, str]] | None = None) -> Response:
     body = {**known, "maKetQua": code, "ghiChu": codes("API.KET_QUA_TRA_THE")[code].title}
-    return JSONResponse({**body, "dsLichSuKCB2018": [], "dsLichSuKT2018": []})
+    return JSONResponse({**body, "dsLichSuKCB2018": visits or [], "dsLichSuKT2018": []})
 
 
 def create_simulator(state_dir: Path | None = None, *, clock: Clock = SYSTEM_CLOCK) -> Starlette:
