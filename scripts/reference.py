@@ -1,4 +1,4 @@
-"""Write the generated reference pages: settings and errors. `--check` compares instead and exits 1 on a difference."""
+"""Write the generated reference pages: settings, errors, claim rules, states. `--check` compares instead and exits 1 on a difference."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "benhan"
 sys.path.insert(0, str(ROOT / "src"))
 
+from benhan.access import permissions, roles  # noqa: E402
 from benhan.base import errors  # noqa: E402
 from benhan.base.settings import Settings  # noqa: E402
 from benhan.gateways.bhyt.rules import shipped_rules  # noqa: E402
+from benhan.records import state_title, states  # noqa: E402
+from benhan.records.states import event_names, transitions  # noqa: E402
 
 HTTP = {
     name: kind.status
@@ -115,7 +118,52 @@ def claim_rules_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "claim-rules.md": claim_rules_page}
+def states_page() -> str:
+    """Every pair of state and event with where it leads, and who may do each step."""
+    events = event_names()
+    steps = transitions()
+    lines = [
+        "# Life of a record: states, events, rights",
+        "",
+        f"{len(states())} states × {len(events)} events (`records/data/lifecycle.yaml`): {len(steps)} steps are allowed, the other",
+        f"{len(states()) * len(events) - len(steps)} pairs are refused for everybody. The rights are those of `access/data/permissions.yaml`.",
+        "",
+        "## Where each pair leads",
+        "",
+        f"| State | {' | '.join(f'`{e}`' for e in events)} |",
+        f"|---|{'---|' * len(events)}",
+    ]
+    for state in states():
+        cells = [steps[state, e].to if (state, e) in steps else "" for e in events]
+        lines.append(f"| `{state}` {state_title(state)} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "An empty cell is refused: `records.already-closed` in a closed state, else `records.transition-forbidden`.",
+        "",
+        "## Who may do each step",
+        "",
+        "F: in the whole facility; K: in the khoa in which the role is held; empty: `access.not-permitted`. `approved`: only after",
+        "another person has granted the request.",
+        "",
+        f"| State | Event | Permission | Guards | Reason | {' | '.join(f'`{r.code}`' for r in roles())} |",
+        f"|---|---|---|---|---|{'---|' * len(roles())}",
+    ]
+    for (state, event), step in steps.items():
+        held = permissions()[step.permission].roles
+        cells = [{"facility": "F", "khoa": "K"}.get(held.get(r.code, ""), "") for r in roles()]
+        guards, reason = ", ".join(step.guards), "yes" if step.reason else ""
+        lines.append(
+            f"| `{state}` | `{event}` {step.title} | `{step.permission}` | {guards} | {reason} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "claim-rules.md": claim_rules_page,
+    "states.md": states_page,
+}
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ PAGES: dict[str, str] = {
             "/dot/{encounter}/to-dieu-tri", "/to/{sheet}", "/to/{sheet}/dong/{entry}/ky",
             "/to/{sheet}/dong/{entry}/sua", "/to/{sheet}/ket-thuc", "/dot/{encounter}/sinh-hieu",
             "/dot/{encounter}/kiem-tra", "/dot/{encounter}/giay-bhyt", "/dot/{encounter}/the",
-            "/dot/{encounter}/vien-phi", "/nguoi-benh/{patient}/benh-su-tinh",
+            "/dot/{encounter}/vien-phi", "/viec/ky", "/viec/ky/lan/{batch}", "/nguoi-benh/{patient}/benh-su-tinh",
             "/nguoi-benh/{patient}/benh-su-tinh/quyen", "/tiep-don/nhap-vien/{patient}", "/bhyt/ho-so/{ma_lk}/gui",
             "/bhyt/ho-so/{ma_lk}/cho-qua", "/bhyt/ho-so/{ma_lk}/dong", "/bhyt/ho-so/{ma_lk}/sua",
         ),
@@ -88,6 +88,8 @@ TABLES = {
         "append-only books",
     ),
     **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
+    "record_shown": "prints that wait for a signature",
+    **dict.fromkeys(("record_sign_batch", "record_sign_item"), "what somebody chose to sign; the signing is attacked"),
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from benhan import records
+from benhan.access import roles as access_roles
+from benhan.forms import catalogue
+from benhan.records import Reader, signers
+from benhan.records.signers import waits_for
 from benhan.store import Repository
 
 
@@ -43,17 +47,44 @@ async def test_my_patients_are_those_in_treatment(ward: Repository, build: Any, 
     assert await records.my_patients(ward, build.DOCTOR.reference) == []
 
 
-async def test_papers_to_sign_wait_for_the_right_role(ward: Repository, build: Any, clock: Any) -> None:
-    """The doctor's turn first; after it the next role; own unsigned lines too."""
+def reader(staff: Any, *permissions: str, roles: tuple[str, ...] = ()) -> Reader:
+    """Somebody with these permissions in khoa K01."""
+    return Reader(staff.reference, roles, lambda p, k: p in permissions and k == "K01")
+
+
+async def test_papers_to_sign_wait_for_the_next_signer(ward: Repository, build: Any, clock: Any) -> None:
+    """The author first, then the treating doctor, then the head; own unsigned lines too; each sees only his turn."""
     record = await build.an_inpatient_record(ward)
     sheet = await records.open_sheet(ward, record.id, "36/BV2", build.DOCTOR, clock.now())
     line = await records.add_entry(ward, sheet.id, records.Entry(clock.now(), build.DOCTOR, "Sốt"))
-    waiting = await records.papers_to_sign(ward, build.DOCTOR.reference, roles={"bac_si_lam_benh_an"})
+    doctor, head = reader(build.DOCTOR, "form.sign"), reader(build.HEAD, "form.sign", "form.sign_head")
+    waiting = await records.papers_to_sign(ward, doctor)
     assert {w.response_id for w in waiting} == {record.response_id, line.id}
-    assert await records.papers_to_sign(ward, build.HEAD.reference, roles={"truong_khoa"}) == []
+    assert next(w.sha256 for w in waiting if w.is_entry) == line.sha256
+    assert await records.papers_to_sign(ward, head) == []
+    assert [w.is_entry for w in await records.papers_to_sign(ward, reader(build.DOCTOR))] == [True]
     await build.sign(record, build.DOCTOR, "bac_si_lam_benh_an")
-    (following,) = await records.papers_to_sign(ward, build.HEAD.reference, roles={"bac_si_dieu_tri"})
+    (following,) = [w for w in await records.papers_to_sign(ward, doctor) if not w.is_entry]
     assert following.role == "bac_si_dieu_tri"
+    assert await records.papers_to_sign(ward, head) == []
+    await build.write(record, build.summary_answers())
+    await build.sign(record, build.DOCTOR, "bac_si_dieu_tri")
+    (last,) = await records.papers_to_sign(ward, head)
+    assert (last.role, last.place_title) == ("truong_khoa", "Trưởng khoa")
+
+
+def test_places_wait_for_those_the_table_names() -> None:
+    """The patient's place for nobody on the staff; nursing places for nurses of the khoa, not for the treating doctor."""
+    form = next(f for f in catalogue().all() if f.code == "01/BV2")
+    place = next(p for p in form.signatures if p.role == "nguoi_benh")
+    everybody = Reader("Practitioner/x", ("bac_si", "dieu_duong"), lambda p, k: True)
+    assert not waits_for(
+        form, place, "K01", author="Practitioner/x", doctor="Practitioner/x", reader=everybody
+    )
+    roles = {role for roles in signers._table()["by_role"].values() for role in roles}
+    assert roles <= {r.code for r in access_roles()}
+    held = {p.role for f in catalogue().all() for p in f.signatures}
+    assert set(signers._table()["by_role"]) | set(signers._table()["patient"]) <= held
 
 
 async def test_records_owed_count_the_days(ward: Repository, build: Any, clock: Any) -> None:

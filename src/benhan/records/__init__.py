@@ -73,7 +73,7 @@ Orders, results, drugs, vital signs (``orders``, ``results``, ``medication``, ``
           breathing, spo2, weight, height (all Decimal|None), late_reason=None)) -> list[Stored] (Observation)
     vital_series(repo, patient_id, *, encounter_id=None) -> dict[str, list[Point]]   keys = VitalSigns field names
 
-Papers (``papers``, ``signatures``, ``discharge_paper``)::
+Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
 
     open_record(repo, encounter_id, form_code, author: Staff, happened) -> OpenedRecord(composition, response, so_benh_an)
     open_paper(repo, encounter_id, form_code, author: Staff, happened, answers=None) -> Stored (QuestionnaireResponse)
@@ -86,7 +86,11 @@ Papers (``papers``, ``signatures``, ``discharge_paper``)::
     ho_so_benh_an(repo, encounter_id) -> JsonObject ; to_json, to_xml, from_xml  export of Công văn 365, eleven groups
     print_record(repo, encounter_id, chosen=()) -> bytes                       cover, contents and papers, for printing
     print_paper(repo, response_id) -> bytes                                    signed PDF, else a fresh unsigned print
-    sign_paper(repo, response_id, SignWith, *, authorize) -> Stored (Provenance)
+    show_paper(repo, response_id) -> Shown(response_id, version, sha256, boxes)    the frozen print: what-you-see hash
+    shown_pdf(repo, response_id, sha256) -> bytes
+    sign_paper(repo, response_id, SignWith, *, authorize, shown=None) -> Stored (Provenance)    over exactly what was shown
+    begin_batch(repo, [Chosen(response_id, shown, role, is_entry)]) -> SignBatch ; sign_batch(repo, id) ; stopped_batches(repo)
+    claim_batch(repo, id) ; run_batch(repo, id, role -> SignWith, *, authorize) -> SignBatch     many papers, one PIN
     withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
     issue_discharge_paper(repo, encounter_id, *, author: Staff, answers=None) -> Stored (QuestionnaireResponse, unsigned)
     issue_paper(repo, response_id, *, seal: SignWith|None, authorize) -> IssuedPaper(number, document)  number at issue
@@ -146,7 +150,7 @@ Reading (``binder``, ``timeline``, ``worklists``)::
           sha256, state, signatures, link)])
     timeline(repo, patient_id, *, limit=200) -> list[TimelineItem(at, kind, title, text, reference, encounter_id, author)]
     my_patients(repo, staff_reference=None, khoa=None) -> list[WorkPatient]
-    papers_to_sign(repo, staff_reference, *, roles) -> list[WorkPaper]
+    papers_to_sign(repo, Reader(staff_reference, roles, may), *, khoa=None) -> list[WorkPaper]     whose turn: ``signers``
     records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
 
 Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
@@ -222,6 +226,7 @@ from benhan.records.numbering import (
     take_number,
 )
 from benhan.records.orders import cancel_order, order_lab, orders
+from benhan.records.paper_signing import Shown, show_paper, shown_pdf, sign_paper
 from benhan.records.papers import (
     issue_discharge_paper,
     issue_paper,
@@ -232,7 +237,6 @@ from benhan.records.papers import (
     papers,
     print_paper,
     save_form,
-    sign_paper,
     withdraw_signature,
 )
 from benhan.records.printing import print_record
@@ -267,7 +271,18 @@ from benhan.records.sheets import (
     sheets,
     sign_entry,
 )
+from benhan.records.sign_batch import (
+    Chosen,
+    SignBatch,
+    SignItem,
+    begin_batch,
+    claim_batch,
+    run_batch,
+    sign_batch,
+    stopped_batches,
+)
 from benhan.records.signed_bytes import byte_signature, sign_bytes
+from benhan.records.signers import Reader
 from benhan.records.states import Transition, allowed_events, state_title, states, transition
 from benhan.records.stays import (
     accept_transfer,
@@ -342,6 +357,7 @@ __all__ = [
     "Case",
     "ChargeInput",
     "ChargeLine",
+    "Chosen",
     "CodeAnswer",
     "CoverageInput",
     "Destruction",
@@ -360,6 +376,7 @@ __all__ = [
     "Payment",
     "Point",
     "Range",
+    "Reader",
     "RecordEvent",
     "Release",
     "ReleaseInput",
@@ -370,6 +387,9 @@ __all__ = [
     "Scrub",
     "Sealing",
     "SheetEntry",
+    "Shown",
+    "SignBatch",
+    "SignItem",
     "SignWith",
     "Signature",
     "Staff",
@@ -395,6 +415,7 @@ __all__ = [
     "archive_record",
     "ask",
     "ask_release",
+    "begin_batch",
     "binder",
     "blob_of",
     "byte_signature",
@@ -407,6 +428,7 @@ __all__ = [
     "charge",
     "charge_bed_days",
     "charge_lines",
+    "claim_batch",
     "close_record",
     "closed_record_guard",
     "complete_record",
@@ -494,6 +516,7 @@ __all__ = [
     "return_range",
     "return_record",
     "reverse_charge",
+    "run_batch",
     "save_form",
     "scrub",
     "scrubs",
@@ -501,7 +524,10 @@ __all__ = [
     "settle",
     "settled_at",
     "sheets",
+    "show_paper",
+    "shown_pdf",
     "sign_addendum",
+    "sign_batch",
     "sign_bytes",
     "sign_entry",
     "sign_paper",
@@ -511,6 +537,7 @@ __all__ = [
     "states",
     "stays",
     "stop_drug",
+    "stopped_batches",
     "submit_claim_when_ready",
     "submit_record",
     "take_number",

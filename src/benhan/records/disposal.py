@@ -21,6 +21,7 @@ from benhan.records.cases import case
 from benhan.records.contents import contents
 from benhan.records.documents import blob_of, documents
 from benhan.records.ink import ink_entry
+from benhan.records.paper_signing import shown_files
 from benhan.records.requests import Request, ask, decide, request
 from benhan.records.shapes import all_of, connection, house, instant
 from benhan.records.steps import step
@@ -92,13 +93,13 @@ async def destroy_record(
 
 
 async def _files(repo: Repository, encounter_id: str) -> list[str]:
-    """Hashes of the blobs of every version of every document of the record."""
+    """Hashes of the blobs of every version of every document of the record, and of prints that wait for a signature."""
     found: set[str] = set()
     for document in await documents(repo, encounter_id):
         for version in range(1, document.version + 1):
             old: Stored = await repo.vread("DocumentReference", document.id, version)
             found.add(blob_of(old.data))
-    return sorted(found)
+    return sorted(found | set(await shown_files(repo, encounter_id)))
 
 
 async def _scopes(repo: Repository, here: Case) -> list[str]:

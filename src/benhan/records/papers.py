@@ -1,4 +1,4 @@
-"""Forms in the record: open, save as one version, sign in order, withdraw, amend, issue."""
+"""Forms in the record: open, save as one version, withdraw a signature, amend, issue. Signing: ``paper_signing``."""
 
 from __future__ import annotations
 
@@ -7,25 +7,16 @@ from datetime import date, datetime
 from typing import Any
 
 from benhan.base.clock import local_date
-from benhan.base.errors import Conflict, Issue, NotAllowed, RuleViolation
+from benhan.base.errors import Conflict, NotAllowed, RuleViolation
 from benhan.catalogue import systems
-from benhan.forms import Form, SignaturePlace, answers, check, compute
+from benhan.forms import Form, answers, compute
 from benhan.forms import get as get_form
 from benhan.forms import response as form_response
 from benhan.records.cases import add_event, case, locked_case, set_opened
-from benhan.records.documents import (
-    BOXES,
-    blob_of,
-    boxes_text,
-    content_of,
-    document_of,
-    place_of,
-    put_paper,
-    render,
-)
+from benhan.records.documents import content_of, document_of, render
 from benhan.records.extraction import extract
 from benhan.records.facts import defaults, form_of
-from benhan.records.ink import ink_pdf, signature_element
+from benhan.records.ink import ink_pdf
 from benhan.records.numbering import take_number
 from benhan.records.shapes import (
     concept,
@@ -46,12 +37,10 @@ from benhan.records.shapes import (
 from benhan.records.signatures import (
     WITHDRAW,
     covered,
-    may_sign,
     next_order,
     next_place,
     provenance,
     signatures_of,
-    signing_provenance,
 )
 from benhan.records.stays import current_stay
 from benhan.records.types import (
@@ -60,7 +49,6 @@ from benhan.records.types import (
     JsonObject,
     OpenedRecord,
     Paper,
-    Signature,
     SignWith,
     Staff,
 )
@@ -292,87 +280,8 @@ async def print_paper(repo: Repository, response_id: str) -> bytes:
     return (await render(repo, form, encounter_id, answers(form, stored.data), signatures=found)).pdf
 
 
-async def sign_paper(repo: Repository, response_id: str, sign: SignWith, *, authorize: Authorize) -> Stored:
-    """Sign the present version in a role of the form: PDF → PAdES → blob, ``DocumentReference``, ``Provenance``.
-
-    The form's order of signers is kept. Printing and signing happen before the writing transaction opens.
-
-    Raises: ``RuleViolation`` (records.not-your-turn, records.form-incomplete); ``StaleVersion`` when the paper changed.
-    """
-    stored = await repo.read("QuestionnaireResponse", response_id)
-    form = form_of(stored.data)
-    encounter_id = id_of(stored.data["encounter"])
-    found = await signatures_of(repo, stored)
-    place = may_sign(form, found, sign.role)
-    if place is None:
-        raise RuleViolation(
-            "records.not-your-turn", "Chưa đến lượt ký, hoặc vai trò này đã ký.", expression="role"
-        )
-    authorize(place.permission or "form.sign", await _khoa_of(repo, encounter_id))
-    refuse_incomplete(form, answers(form, stored.data))
-    before = await document_of(repo, encounter_id, response_id)
-    now = repo.clock.now()
-    base, boxes = await _to_sign(repo, form, stored, before, found, now)
-    signed = await ink_pdf(
-        base,
-        sign,
-        field=field_name(place),
-        reason=sign.reason or place.title,
-        place=place_of(boxes, place.role),
-        role=place.title,
-    )
-    async with repo.transaction() as tx:
-        current = await tx.read("QuestionnaireResponse", response_id)
-        if current.version != stored.version:
-            raise Conflict("records.changed-while-signing", "Tờ đã thay đổi trong lúc ký, hãy ký lại.")
-        resource = current
-        if current.data["status"] == "in-progress":
-            resource = await tx.update({**current.data, "status": "completed"}, if_match=current.version)
-        same = before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version)
-        document = await put_paper(
-            tx, form, resource, signed, author=staff_ref(sign.staff), before=before, boxes=boxes
-        )
-        element = signature_element(sign, now, content="application/pdf")
-        known = {
-            "sha256": blob_of(document.data),
-            "sha256-truoc": blob_of(before.data) if before and same else "",
-        }
-        signed_by = signing_provenance(sign, resource, document, now, element, known)
-        made = await tx.create(with_extensions(signed_by, await next_order(tx, resource)))
-        await extract(tx, resource, sign.staff)
-        return made
-
-
 async def _khoa_of(repo: Repository, encounter_id: str) -> str:
     return (await case(repo, encounter_id)).khoa
-
-
-def field_name(place: SignaturePlace) -> str:
-    """Name of the signature field of a role in the PDF."""
-    return f"ky_{place.role}"
-
-
-def refuse_incomplete(form: Form, given: Mapping[str, Any]) -> None:
-    """All that is missing for a signature, at once. Raises: ``RuleViolation`` (records.form-incomplete)."""
-    faults = [f for f in check(form, given, at="sign") if f.severity == "error"]
-    if faults:
-        issues = [Issue("records.form-incomplete", f.text, f.link_id) for f in faults]
-        raise RuleViolation("records.form-incomplete", "Tờ chưa đủ để ký: " + faults[0].text, issues=issues)
-
-
-async def _to_sign(
-    repo: Repository, form: Form, stored: Stored, before: Stored | None, found: list[Signature], now: datetime
-) -> tuple[bytes, str]:
-    """The PDF to sign and its boxes: the one with the earlier signatures of this version, else a fresh print.
-
-    A fresh print names those who signed an earlier version whose answers still stand.
-    """
-    if before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version):
-        return await content_of(repo, before.data), fact_of(before.data, BOXES)
-    encounter_id = id_of(stored.data["encounter"])
-    known = answers(form, stored.data)
-    printed = await render(repo, form, encounter_id, known, signatures=found, printed_at=now, electronic=True)
-    return printed.pdf, boxes_text(printed)
 
 
 async def withdraw_signature(

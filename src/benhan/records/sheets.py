@@ -126,12 +126,17 @@ def _entry(sheet: Stored, entry: Entry, entry_id: str | None = None) -> JsonObje
     return resource
 
 
-async def sign_entry(repo: Repository, entry_id: str, sign: SignWith, *, authorize: Authorize) -> Stored:
+async def sign_entry(
+    repo: Repository, entry_id: str, sign: SignWith, *, authorize: Authorize, shown: str | None = None
+) -> Stored:
     """Sign the exact bytes of the present version of a line (CMS, detached, in the ``Provenance``).
 
-    Raises: ``Conflict`` (records.entry-signed, records.changed-while-signing).
+    ``shown``: SHA-256 of the bytes that were shown; those are signed or nothing is.
+    Raises: ``Conflict`` (records.entry-signed, records.changed-since-shown, records.changed-while-signing).
     """
     entry = await repo.read("QuestionnaireResponse", entry_id)
+    if shown not in (None, entry.sha256):
+        raise Conflict("records.changed-since-shown", "Tờ đã thay đổi sau khi bạn xem; xem lại rồi ký.")
     place = next((p for p in form_of(entry.data).signatures if p.per_entry), None)
     khoa = (await case(repo, id_of(entry.data["encounter"]))).khoa
     authorize(place.permission if place and place.permission else "form.sign", khoa)
@@ -178,7 +183,7 @@ async def entries(repo: Repository, sheet_id: str) -> list[SheetEntry]:
             SheetEntry(
                 stored.id, stored.version, must(stored.data["authored"]), author.get("reference", ""),
                 author.get("display", ""), rows[0], _signer(signature), _signed_at(signature),
-                late_reason_of(stored.data),
+                late_reason_of(stored.data), stored.sha256,
             )
         )  # fmt: skip
     return sorted(found, key=lambda e: (e.happened, e.id))

@@ -346,6 +346,7 @@ class SheetEntry:
     signed_by: str | None
     signed_at: datetime | None
     late_reason: str | None
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -544,7 +545,7 @@ class WorkPatient:
 
 @dataclass(frozen=True, slots=True)
 class WorkPaper:
-    """A paper or entry that waits for a signature."""
+    """A paper or entry that waits for a signature. ``sha256``, ``sheet_id``, ``values``: of an entry only."""
 
     encounter_id: str
     patient_id: str
@@ -555,6 +556,11 @@ class WorkPaper:
     role: str
     since: datetime
     is_entry: bool
+    version: int
+    sha256: str = ""
+    sheet_id: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    place_title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
 
 from benhan.base.clock import local_date
@@ -11,7 +10,8 @@ from benhan.records.cases import list_cases
 from benhan.records.facts import form_of
 from benhan.records.papers import papers
 from benhan.records.sheets import entries, is_sheet
-from benhan.records.signatures import may_sign
+from benhan.records.signatures import next_place
+from benhan.records.signers import Reader, waits_for
 from benhan.records.states import closed_states, states
 from benhan.records.stays import current_stay
 from benhan.records.types import Case, WorkPaper, WorkPatient, WorkRecord
@@ -40,40 +40,42 @@ async def _patient(tx: Repository, here: Case) -> WorkPatient:
     )  # fmt: skip
 
 
-async def papers_to_sign(
-    repo: Repository, staff_reference: str, *, roles: Collection[str], khoa: str | None = None
-) -> list[WorkPaper]:
-    """Papers whose turn is a role of this person, and own lines of running sheets, oldest first."""
+async def papers_to_sign(repo: Repository, reader: Reader, *, khoa: str | None = None) -> list[WorkPaper]:
+    """Papers whose next place waits for this person, and own lines of running sheets, oldest first."""
     async with repo.transaction() as tx:
         waiting: list[WorkPaper] = []
         active = [s for s in states() if s not in closed_states()]
         for here in await list_cases(tx, active, khoa=khoa):
-            waiting += await _waiting(tx, here, staff_reference, roles)
+            waiting += await _waiting(tx, here, reader)
         return sorted(waiting, key=lambda w: w.since)
 
 
-async def _waiting(tx: Repository, here: Case, staff: str, roles: Collection[str]) -> list[WorkPaper]:
+async def _waiting(tx: Repository, here: Case, reader: Reader) -> list[WorkPaper]:
     name = name_of((await tx.read("Patient", here.patient_id)).data)
     out = []
     for paper in await papers(tx, here.encounter_id):
-        form = form_of(paper.response.data)
+        form, stored = form_of(paper.response.data), paper.response
+        head = (here.encounter_id, here.patient_id, name)
         if is_sheet(form):
-            lines = [
-                e for e in await entries(tx, paper.response.id) if e.signed_by is None and e.author == staff
-            ]
             out += [
                 WorkPaper(
-                    here.encounter_id, here.patient_id, name, e.id, form.code, form.title, "", e.happened, True
+                    *head, e.id, form.code, form.title, "", e.happened, True, e.version, e.sha256, stored.id, e.values
                 )
-                for e in lines
+                for e in await entries(tx, stored.id)
+                if e.signed_by is None and e.author == reader.staff
             ]  # fmt: skip
             continue
-        role = paper.next_role
-        if role and role in roles and may_sign(form, list(paper.signatures), role):
-            since = paper.response.at
+        place = next_place(form, list(paper.signatures))
+        given = {
+            "author": stored.data.get("author", {}).get("reference", ""),
+            "doctor": here.doctor,
+            "signed": {s.staff for s in paper.signatures if s.standing},
+        }
+        if place and waits_for(form, place, here.khoa, reader=reader, **given):
             out.append(
                 WorkPaper(
-                    here.encounter_id, here.patient_id, name, paper.response.id, form.code, form.title, role, since, False
+                    *head, stored.id, form.code, form.title, place.role, stored.at, False, stored.version,
+                    place_title=place.title,
                 )
             )  # fmt: skip
     return out

@@ -42,6 +42,7 @@ from benhan.web import (
     sheets,
     signin,
     signing,
+    signing_list,
     stay,
     steward,
     verify_code,
@@ -101,8 +102,8 @@ class Guard:
 def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
-        assets, signin, desk, patients, stay, record, autosave, picks, signing, orders, sheets, vitals, closing, binder,
-        release, verify_code, form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
+        assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, orders, sheets, vitals,
+        closing, binder, release, verify_code, form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

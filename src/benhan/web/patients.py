@@ -81,13 +81,6 @@ async def my_patients(visit: Visit) -> Response:
     return visit.draw("my_patients.html", rows=rows, khoa=khoa, **await rail.around(visit))
 
 
-@page("form.sign")
-async def to_sign(visit: Visit) -> Response:
-    """Papers and entries that wait for one's signature, oldest first."""
-    rows = await rail.papers_to_sign(visit)
-    return visit.draw("to_sign.html", rows=rows, **await rail.around(visit))
-
-
 @page()
 async def owed(visit: Visit) -> Response:
     """Records that a khoa still owes to the records department."""
@@ -200,7 +193,6 @@ ROUTES = [
     Route("/tim", search_page, methods=["GET"]),
     Route("/tim", search, methods=["POST"]),
     Route("/nguoi-benh", my_patients, methods=["GET"]),
-    Route("/viec/ky", to_sign, methods=["GET"]),
     Route("/viec/no-ho-so", owed, methods=["GET"]),
     Route("/nguoi-benh/{patient}", patient_page, methods=["GET"]),
     Route("/nguoi-benh/{patient}/ai-da-xem", who_looked, methods=["GET"]),

@@ -88,9 +88,12 @@ async def _to_sign(visit: Visit) -> list[records.WorkPaper]:
 
 
 async def papers_to_sign(visit: Visit) -> list[records.WorkPaper]:
-    """Papers and entries that wait for this person."""
+    """Papers and entries that wait for this person: in the khoa where roles are held, everywhere for other roles."""
     who = visit.signed_in
-    return await records.papers_to_sign(visit.repo, who.ctx.actor.reference, roles=who.ctx.roles)
+    reader = records.Reader(who.ctx.actor.reference, who.ctx.roles, lambda p, k: visit.may(p, khoa=k))
+    places = [None] if any(r.khoa is None for r in who.roles) else list(who.khoa)
+    rows = [row for khoa in places for row in await records.papers_to_sign(visit.repo, reader, khoa=khoa)]
+    return sorted(rows, key=lambda w: w.since)
 
 
 async def _owed(visit: Visit) -> list[records.WorkRecord]:

@@ -82,6 +82,11 @@ async def _sign_page(visit: Visit, **context: Any) -> Response:
     answers = await records.paper_answers(visit.repo, stored.id)
     findings = check(form, compute(form, answers), at="sign")
     draft = await visit.store.drafts.get(visit.repo, f"paper/{stored.id}")
+    shown = (
+        None
+        if any(f.severity == "error" for f in findings)
+        else await records.show_paper(visit.repo, stored.id)
+    )
     return visit.draw(
         "sign.html",
         **{
@@ -90,6 +95,7 @@ async def _sign_page(visit: Visit, **context: Any) -> Response:
             "form_def": form,
             "paper": held,
             "findings": findings,
+            "shown": shown,
             "roles_open": roles_open(form, held),
             "drafted": bool(draft),
             "staff": await visit.staff(),
@@ -120,7 +126,9 @@ async def _sign(visit: Visit) -> Response:
         text = "Giấy vừa có bản mới. Xem lại rồi ký."
         raise InvalidInput("web.signed-other-version", text)
     signing = await sign_with(visit, visit.text("role"), reason=visit.text("note"))
-    await records.sign_paper(visit.repo, response_id, signing, authorize=visit.authorize)
+    await records.sign_paper(
+        visit.repo, response_id, signing, authorize=visit.authorize, shown=visit.text("shown") or None
+    )
     return visit.go(f"/giay/{response_id}", "da-ky")
 
 

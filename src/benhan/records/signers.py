@@ -1,0 +1,59 @@
+"""Whose turn a place on a paper is (pure). Data: ``data/signers.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benhan.forms import Form, SignaturePlace
+
+#: (permission, khoa) → whether this person has it there
+May = Callable[[str, str | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody who asks what waits for him: reference, codes of the roles held, what he may do."""
+
+    staff: str
+    roles: Collection[str]
+    may: May
+
+
+@cache
+def _table() -> dict[str, Any]:
+    path = Path(__file__).parent / "data" / "signers.yaml"
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def is_patients(place: SignaturePlace) -> bool:
+    """True for a place where the patient or a relative signs."""
+    return place.role in _table()["patient"]
+
+
+def waits_for(
+    form: Form,
+    place: SignaturePlace,
+    khoa: str,
+    *,
+    author: str,
+    doctor: str,
+    reader: Reader,
+    signed: Collection[str] = (),
+) -> bool:
+    """Whether a place whose turn it is waits for this reader. ``author``, ``doctor``, ``signed``: references."""
+    permission = place.permission or "form.sign"
+    if is_patients(place) or not reader.may(permission, khoa):
+        return False
+    if permission != "form.sign":
+        return True
+    roles = _table()["by_role"].get(place.role)
+    if roles is not None:
+        return reader.staff not in signed and any(role in reader.roles for role in roles)
+    first = min(p.order for p in form.signatures)
+    return reader.staff == (author if place.order == first else doctor)
