@@ -40,6 +40,7 @@ PAGES: dict[str, str] = {
     ),
     **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan"), "forms and rules of the house"),
     **dict.fromkeys(("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai"), "what goes out"),
+    "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip
 
 #: steps of a record's life that are allowed after closing (state only); every other event of the page is attacked
@@ -57,7 +58,7 @@ COMMANDS = {
 UNGUARDED_STORES = {"cli/doctor.py": "reads", "bench/suite.py": "an invented store of its own"}
 
 #: places that may open the door of a closed record
-PASSES = {"records/steps.py", "records/sealing.py", "records/addenda.py"}
+PASSES = {"records/steps.py", "records/sealing.py", "records/addenda.py", "records/keeping.py"}
 
 #: modules with SQL that appends to the log
 LOG_WRITERS = {"store/writing.py", "bench/bare.py"}
@@ -84,13 +85,14 @@ TABLES = {
         "derived from the log, rebuilt by reindex",
     ),
     **dict.fromkeys(
-        ("audit", "audit_seal", "record_event", "record_release", "record_destruction", "record_scrub"),
+        ("audit", "audit_seal", "record_event", "record_release", "record_destruction", "record_scrub", "audit_head", "audit_check"),
         "append-only books",
     ),
     **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
     "record_shown": "prints that wait for a signature",
     **dict.fromkeys(("record_sign_batch", "record_sign_item"), "what somebody chose to sign; the signing is attacked"),
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
+    "record_proof": "what the keeper noted of sealed files",
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip
 #: beginnings of the names of other rooms' tables: none of them holds content of a record

@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     subscription_private: bool = Field(
         False, description="True: receivers of subscriptions may have addresses of private networks."
     )
+    scrub_days: int = Field(30, ge=1, le=365, description="Days after which every sealed file is read again.")
+    renew_before_days: int = Field(
+        180,
+        ge=7,
+        le=3650,
+        description="Days before the end of a sealed record's proof at which it is time-stamped again.",
+    )
     blob_url: str | None = Field(None, description="Blob store (file:// or s3://); unset: home/blobs.")
     web_processes: int = Field(1, ge=1, le=64, description="Web worker processes.")
     pool_size: int = Field(8, ge=3, le=200, description="Database connections per process and role.")

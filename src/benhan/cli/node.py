@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from benhan import records
 from benhan.api import register_subscriptions
 from benhan.base.clock import local_date
 from benhan.base.errors import BenhanError
@@ -21,13 +22,23 @@ from benhan.exchange import register_jobs as register_exchange
 from benhan.gateways.bhyt import register_jobs as register_bhyt
 from benhan.gateways.bhyt import use_icd_list
 from benhan.jobs import run_worker
-from benhan.signing import KeyStore, Signer, TimeStamper, time_stamper
+from benhan.signing import (
+    KeyStore,
+    Signer,
+    TimeStamper,
+    audit_checks,
+    check_audit,
+    root_certificate,
+    sign_audit_head,
+    time_stamper,
+)
 from benhan.store import Repository, Store
 
 log = logging.getLogger("benhan.node")
 SYNCHRONISE_EVERY_S = 5.0
 COMPARE_EVERY_S = 6 * 3600.0
 SEAL_AUDIT_EVERY_S = 30.0
+KEEP_EVERY_S = 3600.0
 
 
 def configure_logging(settings: Settings) -> None:
@@ -90,6 +101,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         tasks = [
             asyncio.create_task(run_worker(store, stop)),
             asyncio.create_task(_every(SEAL_AUDIT_EVERY_S, stop, store, _seal_audits)),
+            asyncio.create_task(_every(KEEP_EVERY_S, stop, store, _keep_archives)),
         ]
         if settings.role == "facility" and settings.hub_url:
             tasks.append(asyncio.create_task(_every(SYNCHRONISE_EVERY_S, stop, store, _synchronise_all)))
@@ -127,6 +139,27 @@ async def _compare_all(store: Store) -> None:
         if client_file(store.settings, info.code).exists():
             for day in (today - timedelta(days=1), today):
                 await reconcile(store, info.id, day)
+
+
+async def _keep_archives(store: Store) -> None:
+    """What the night does: proofs looked at and renewed in time, files read again, the audit signed and checked."""
+    settings = store.settings
+    roots, tsa = root_certificate(settings), time_stamper(settings)
+    within = timedelta(days=settings.renew_before_days)
+    for info in await store.tenants():
+        repo = store.system_repo(info.id)
+        await records.look_at_proofs(repo)
+        run = await records.renew_due(repo, tsa, roots, within=within)
+        for document, code in run.failed:
+            log.warning("proof of %s not renewed: %s", document, code)
+        now = store.clock.now()
+        last = await records.scrubs(repo, 1)
+        if not last or last[0].ended_at < now - timedelta(days=settings.scrub_days):
+            await records.scrub(repo)
+        await sign_audit_head(repo, await KeyStore(repo).seal_signer(info.id), tsa)
+        checked = await audit_checks(repo, 1)
+        if not checked or checked[0].at < now - timedelta(hours=20):
+            await check_audit(repo, roots)
 
 
 async def _seal_audits(store: Store) -> None:

@@ -143,6 +143,8 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
 
 End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
     destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
+Proofs (``keeping``): look_at_proofs(repo) -> int ; at_risk(repo, within) -> [Proof] ; kept(repo) -> [Kept] ;
+    renew_due(repo, tsa, roots) -> RenewalRun      a facility its records, the hub its copies
 
 Reading (``binder``, ``timeline``, ``worklists``)::
 
@@ -204,6 +206,7 @@ from benhan.records.facts import defaults, diagnosis_stage, diagnosis_value, fac
 from benhan.records.frozen import Sealing, open_sealings
 from benhan.records.guard import closed_record_guard
 from benhan.records.ho_so_benh_an import from_xml, ho_so_benh_an, to_json, to_xml
+from benhan.records.keeping import Kept, Proof, RenewalRun, at_risk, kept, look_at_proofs, renew_due
 from benhan.records.lifecycle import (
     archive_record,
     complete_record,
@@ -368,6 +371,7 @@ __all__ = [
     "Entry",
     "Gap",
     "IssuedPaper",
+    "Kept",
     "LabOrder",
     "Number",
     "NumberRow",
@@ -375,11 +379,13 @@ __all__ = [
     "Paper",
     "Payment",
     "Point",
+    "Proof",
     "Range",
     "Reader",
     "RecordEvent",
     "Release",
     "ReleaseInput",
+    "RenewalRun",
     "Request",
     "Requester",
     "ResultEntered",
@@ -415,6 +421,7 @@ __all__ = [
     "archive_record",
     "ask",
     "ask_release",
+    "at_risk",
     "begin_batch",
     "binder",
     "blob_of",
@@ -471,9 +478,11 @@ __all__ = [
     "ho_so_benh_an",
     "issue_discharge_paper",
     "issue_paper",
+    "kept",
     "lend_range",
     "list_cases",
     "lock_charges",
+    "look_at_proofs",
     "make_release",
     "mark_due",
     "may_have",
@@ -507,6 +516,7 @@ __all__ = [
     "register_patient",
     "release_file",
     "releases",
+    "renew_due",
     "reopen_record",
     "request",
     "request_transfer",

@@ -4,6 +4,14 @@ from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.settings import Settings
 from benhan.signing import pki
+from benhan.signing.audit_heads import (
+    AuditCheck,
+    SignedHead,
+    audit_checks,
+    check_audit,
+    last_audit_head,
+    sign_audit_head,
+)
 from benhan.signing.authority import ocsp_app, pki_app, tsa_app
 from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, sign_cades
 from benhan.signing.container import seal
@@ -31,6 +39,7 @@ def time_stamper(settings: Settings) -> TimeStamper:
 
 __all__ = [
     "AgentSigner",
+    "AuditCheck",
     "CscService",
     "CscSigner",
     "CscSimulator",
@@ -45,14 +54,18 @@ __all__ = [
     "Place",
     "Prepared",
     "Report",
+    "SignedHead",
     "Signer",
     "SoftwareSigner",
     "TimeStamper",
     "TokenPlace",
     "TokenSigner",
+    "audit_checks",
     "cades_finish",
     "cades_prepare",
+    "check_audit",
     "entry_signature",
+    "last_audit_head",
     "ocsp_app",
     "pdf_archive",
     "pdf_finish",
@@ -63,6 +76,7 @@ __all__ = [
     "renew",
     "root_certificate",
     "seal",
+    "sign_audit_head",
     "sign_cades",
     "sign_pdf",
     "sign_xades",

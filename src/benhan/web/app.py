@@ -33,6 +33,7 @@ from benhan.web import (
     exchange_queue,
     form_admin,
     history,
+    keeping,
     orders,
     oversight,
     patients,
@@ -103,7 +104,8 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, orders, sheets, vitals,
-        closing, binder, release, verify_code, form_admin, history, exchange_queue, oversight, steward, claims, claim_rules,
+        closing, binder, release, keeping, verify_code, form_admin, history, exchange_queue, oversight, steward, claims,
+        claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

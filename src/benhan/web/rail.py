@@ -119,6 +119,8 @@ async def around(visit: Visit) -> dict[str, Any]:
             items.append(RailItem("/dinh-danh", "folder", N_("Người có thể trùng"), None))
         if visit.may("exchange.watch"):
             items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
+        if visit.may("archive.keep"):
+            items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
         return {"rail": items, "to_sign": None}
     patients, to_sign, owed = await counts(visit)
     items = []
@@ -134,6 +136,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         items.append(RailItem("/bhyt", "chart", N_("Giám định BHYT"), None))
     if visit.may("exchange.watch"):
         items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
+    if visit.may("archive.keep"):
+        items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
     return {"rail": items, "to_sign": to_sign or None}
 
 
