@@ -85,7 +85,8 @@ TABLES = {
         "derived from the log, rebuilt by reindex",
     ),
     **dict.fromkeys(
-        ("audit", "audit_seal", "record_event", "record_release", "record_destruction", "record_scrub", "audit_head", "audit_check"),
+        ("audit", "audit_seal", "audit_head", "audit_check", "record_event", "record_release", "record_destruction",
+         "record_scrub"),
         "append-only books",
     ),
     **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
