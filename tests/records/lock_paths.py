@@ -38,7 +38,7 @@ PAGES: dict[str, str] = {
          "/nguoi-benh/{patient}/the"),
         "people, not records",
     ),
-    **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan"), "forms and rules of the house"),
+    **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan", "/bhyt/icd"), "forms and rules of the house"),
     **dict.fromkeys(("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai"), "what goes out"),
     "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip

@@ -6,6 +6,7 @@ Faces (pure and synchronous; loaded once)::
 
     icd10_search(text, limit=20, *, on=None) -> list[Icd10]     accent-free, abbreviation or code, < 50 ms
     icd10(code, on=None) -> Icd10 | None ; use_icd10(entries, valid_from) ; icd10_in_force(on) -> bool
+    icd10_list(on) -> tuple[Icd10, ...] ; later_icd10() -> date | None      first day of the list an administrator loaded
     lab_items() -> list[LabItem] ; lab_item(code) -> LabItem
     drugs_search(text, limit=20) -> list[Drug] ; drug(code) -> Drug | None
     communes(province="51") -> list[Commune] ; provinces() -> list[Province]
@@ -26,7 +27,15 @@ Faces (pure and synchronous; loaded once)::
 from __future__ import annotations
 
 from benhan.catalogue import systems, terminology
-from benhan.catalogue.icd10 import Icd10, icd10, icd10_in_force, icd10_search, use_icd10
+from benhan.catalogue.icd10 import (
+    Icd10,
+    icd10,
+    icd10_in_force,
+    icd10_list,
+    icd10_search,
+    later_icd10,
+    use_icd10,
+)
 from benhan.catalogue.items import (
     Drug,
     LabItem,
@@ -100,10 +109,12 @@ __all__ = [
     "form_doi_tuong",
     "icd10",
     "icd10_in_force",
+    "icd10_list",
     "icd10_search",
     "lab_item",
     "lab_items",
     "labs_search",
+    "later_icd10",
     "names",
     "numbering_pattern",
     "outcome",

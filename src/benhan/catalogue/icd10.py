@@ -62,6 +62,16 @@ def use_icd10(entries: Sequence[Icd10], valid_from: date) -> None:
     _folded.cache_clear()
 
 
+def later_icd10() -> date | None:
+    """First day of the list that stands beside the shipped one; None when there is none."""
+    return max(_later, default=None)
+
+
+def icd10_list(on: date | None) -> tuple[Icd10, ...]:
+    """The whole list of a day; None: all that is known."""
+    return tuple(_listed(_which(on)))
+
+
 def icd10_in_force(on: date) -> bool:
     """Whether a list is known that is in force on the day."""
     return on <= LAST_DAY or any(first <= on for first in _later)

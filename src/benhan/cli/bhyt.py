@@ -74,7 +74,7 @@ def load_icd(
     write: bool = typer.Option(False, help="Nạp thật; không có thì chỉ xem trước."),
     config: Path | None = CONFIG,
 ) -> None:
-    """Nạp danh mục ICD-10 mới (TT 06/2026) từ CSV; mặc định chỉ nói sẽ đổi gì."""
+    """Nạp danh mục ICD-10 mới (TT 06/2026) từ CSV hoặc XLSX; mặc định chỉ nói sẽ đổi gì."""
     settings = settings_of(config)
 
     async def work() -> int:
@@ -82,13 +82,12 @@ def load_icd(
             first = date.fromisoformat(valid_from)
         except ValueError:
             raise InvalidInput("bhyt.icd-file", "Ngày hiệu lực phải là YYYY-MM-DD.") from None
-        told = bhyt.read_icd_list(file.read_text(encoding="utf-8-sig"))
-        console.print(
-            f"{len(told.entries)} mã; {len(told.new)} mã mới; {len(told.retitled)} mã đổi tên", markup=False
-        )
+        told = bhyt.read_icd_list(file.read_bytes(), first)
+        changes = f"{len(told.new)} mã mới; {len(told.dropped)} mã bỏ; {len(told.retitled)} mã đổi tên"
+        console.print(f"{len(told.entries)} mã; {changes}; {len(told.marked)} mã đổi dấu hiệu", markup=False)
         if write:
             path = bhyt.keep_icd_list(settings.home / "bhyt", told.entries, first)
-            console.print(f"đã nạp từ {valid_from}: {path.name}; khởi động lại để dùng", markup=False)
+            console.print(f"đã nạp từ {valid_from}: {path.name}", markup=False)
         return 0
 
     run(work)

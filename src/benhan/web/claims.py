@@ -14,8 +14,9 @@ from starlette.routing import Route
 from benhan import records
 from benhan.base.clock import VIETNAM, local_date
 from benhan.base.errors import BenhanError, InvalidInput
+from benhan.catalogue import icd10_in_force
 from benhan.gateways import bhyt
-from benhan.web import claim_fix, claim_queue, claim_slips, costs, lists, rail
+from benhan.web import claim_fix, claim_queue, claim_slips, costs, icd_admin, lists, rail
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
 
@@ -97,6 +98,7 @@ async def _desk(visit: Visit, **context: Any) -> Response:
             "states": STATES,
             "start": start,
             "size": PAGE,
+            "icd_over": not icd10_in_force(local_date(visit.now)),
             "plots": [p for p in (_plot(visit, board.by_day), *_by_month(visit, board.by_month)) if p],
             "total": _total(board.sums.values()),
             "report": None,
@@ -278,6 +280,7 @@ ROUTES = [
     *claim_fix.ROUTES,
     *claim_queue.ROUTES,
     *claim_slips.ROUTES,
+    *icd_admin.ROUTES,
     *costs.ROUTES,
     Route("/bhyt/ho-so/{ma_lk}/xml", download, methods=["GET"]),
 ]

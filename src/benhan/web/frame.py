@@ -31,6 +31,7 @@ from benhan.base.errors import (
 from benhan.base.settings import Settings
 from benhan.catalogue import systems
 from benhan.forms import shelf
+from benhan.gateways.bhyt import use_icd_list
 from benhan.records import Staff
 from benhan.store import Repository, Store
 from benhan.web import show
@@ -235,6 +236,7 @@ async def visit_of(request: Request) -> Visit:
             who = await session_ctx(store, token, correlation_id=correlation_id(request))
             facility = await facility_name(store, who)
             await shelf.refresh(store.repo(who.ctx, who.policy))
+            use_icd_list(settings.home / "bhyt")
         except NotAuthenticated:
             who = None
     return Visit(request, store, settings, who, language_of(request, settings), facility=facility)

@@ -138,6 +138,8 @@ async def around(visit: Visit) -> dict[str, Any]:
         items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
     if visit.may("archive.keep"):
         items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
+    if visit.may("settings.manage"):
+        items.append(RailItem("/bhyt/icd", "folder", N_("Danh mục ICD-10"), None))
     return {"rail": items, "to_sign": to_sign or None}
 
 

@@ -8,7 +8,8 @@ Face::
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
     async for StreamResult(number, result) in ingest_stream(repo, chunks, source_name, *, sender=None)     many packages
     await statement(repo, encounter_id) -> Statement(head, groups, sums)     bảng kê chi phí, from the package
-    read_icd_list(text) -> IcdImport(entries, new, retitled) ; keep_icd_list(folder, entries, valid_from) ; use_icd_list(folder)
+    read_icd_list(csv or xlsx, on) -> IcdImport(entries, new, retitled, dropped, marked) ; keep_icd_list(folder, entries,
+          valid_from) ; drop_icd_list(folder) ; use_icd_list(folder)
     await quarantined(repo) -> list[Quarantined(sha256, at, source_name, ma_lk, code, reason)]
     await replay(repo, sha256) -> IngestResult                  a quarantined package read again
     await facts_from_record(repo, encounter_id) -> ClaimFacts ; build_claim(facts) -> Package
@@ -61,7 +62,7 @@ from benhan.gateways.bhyt.desk import (
 )
 from benhan.gateways.bhyt.from_fhir import dropped, from_fhir
 from benhan.gateways.bhyt.gates import judge_case
-from benhan.gateways.bhyt.icd_list import IcdImport, keep_icd_list, read_icd_list, use_icd_list
+from benhan.gateways.bhyt.icd_list import IcdImport, drop_icd_list, keep_icd_list, read_icd_list, use_icd_list
 from benhan.gateways.bhyt.ingest import IngestResult, ingest, replay
 from benhan.gateways.bhyt.jobs import TOPIC as SUBMIT_TOPIC
 from benhan.gateways.bhyt.jobs import register_jobs, submit_waiting
@@ -151,6 +152,7 @@ __all__ = [
     "claim_row",
     "create_simulator",
     "desk",
+    "drop_icd_list",
     "dropped",
     "facts_from_record",
     "from_fhir",

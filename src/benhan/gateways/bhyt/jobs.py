@@ -25,6 +25,7 @@ from benhan.gateways.bhyt.check import Finding, check, errors
 from benhan.gateways.bhyt.checkin import CHECKIN_TOPIC, check_in
 from benhan.gateways.bhyt.claim import ClaimFacts, build_claim, twin_of
 from benhan.gateways.bhyt.desk import known_claim, put_claim
+from benhan.gateways.bhyt.icd_list import use_icd_list
 from benhan.gateways.bhyt.own_rules import passes, published_rules, with_passes
 from benhan.gateways.bhyt.package import Package, read_package, write_package
 from benhan.gateways.bhyt.portal import Receipt, portal_of
@@ -63,6 +64,7 @@ async def submit(store: Store, tenant: UUID, payload: JsonObject) -> None:
     Raises: ``NeighbourFailed`` when the portal is away (the worker tries again).
     """
     use_local(store.settings.home / "bhyt")
+    use_icd_list(store.settings.home / "bhyt")
     ctx = Ctx(tenant, _DEVICE, purpose="HPAYMT")
     repo = store.repo(ctx, SystemPolicy())
     encounter_id = str(payload["encounter"])
