@@ -286,7 +286,7 @@ from benhan.records.sign_batch import (
 )
 from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.signers import Reader
-from benhan.records.states import Transition, allowed_events, state_title, states, transition
+from benhan.records.states import Transition, allowed_events, closed_states, state_title, states, transition
 from benhan.records.stays import (
     accept_transfer,
     cancel_transfer,
@@ -438,6 +438,7 @@ __all__ = [
     "claim_batch",
     "close_record",
     "closed_record_guard",
+    "closed_states",
     "complete_record",
     "completeness",
     "containers",

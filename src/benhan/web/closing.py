@@ -19,6 +19,18 @@ from benhan.web.signing import opened_signer, seal_with
 
 #: The usual way of a record, shown as steps.
 STEPS = ("open", "discharged", "completed", "submitted", "received", "closed", "archived")
+#: States beside the usual way, and the step before which they stand.
+ASIDE = {"returned": "received", "closing": "closed", "reopened": "closed"}
+#: Acts that go back: offered below those that go on.
+BACK = ("return", "cancel_close")
+
+
+def way(state: str) -> tuple[str, ...]:
+    """The usual way with the present state in its place (pure)."""
+    if state not in ASIDE:
+        return STEPS
+    at = STEPS.index(ASIDE[state])
+    return (*STEPS[:at], state, *STEPS[at:])
 
 
 @page()
@@ -34,7 +46,9 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
     frame = await rail.about_case(visit, encounter_id, "kiem-tra")
     case: records.Case = frame["case"]
     gaps = await records.completeness(visit.repo, encounter_id) if visit.may("record.read") else []
-    acts = [t for t in records.allowed_events(case.state) if t.event in ACTS]
+    acts = sorted(
+        (t for t in records.allowed_events(case.state) if t.event in ACTS), key=lambda t: t.event in BACK
+    )
     wishes = [
         r for r in await records.requests(visit.repo, encounter_id=encounter_id, kind="reopen")
         if r.decision is None
@@ -45,7 +59,9 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             **frame,
             "gaps": gaps,
             "faults": await _bhyt(visit, encounter_id),
-            "steps": STEPS,
+            "steps": way(case.state),
+            "locked": case.state in records.closed_states(),
+            "has_key": await has_key(visit),
             "acts": [t for t in acts if t.event != "reopen" and visit.may(t.permission, case.khoa)],
             "may_ask": any(t.event == "reopen" for t in acts) and visit.may("record.ask_reopen", case.khoa),
             "may_decide": visit.may("record.reopen", case.khoa),

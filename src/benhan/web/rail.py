@@ -44,14 +44,14 @@ LISTS = frozenset({"/nguoi-benh", "/viec/ky", "/viec/no-ho-so"})
 _counts: dict[Any, tuple[float, tuple[int, int, int]]] = {}
 
 
-async def counts(visit: Visit) -> tuple[int, int, int]:
-    """Patients of mine, papers to sign, records owed; at most a minute old, new after one's own acts."""
+async def counts(visit: Visit, fresh: bool = False) -> tuple[int, int, int]:
+    """Patients of mine, papers to sign, records owed; at most a minute old, new after one's own acts (``fresh``)."""
     who, now = visit.signed_in, visit.now.timestamp()
     key = (who.ctx.tenant, who.account.id)
     known = _counts.get(key)
-    fresh = known is not None and 0 <= now - known[0] < COUNTS_FOR_S
-    acted = visit.request.query_params.get("xong", "") in CHANGES or visit.request.url.path in LISTS
-    if known is not None and fresh and not acted:
+    young = known is not None and 0 <= now - known[0] < COUNTS_FOR_S
+    acted = fresh or visit.request.query_params.get("xong", "") in CHANGES or visit.request.url.path in LISTS
+    if known is not None and young and not acted:
         return known[1]
     found = (await _count(_patients, visit), await _count(_to_sign, visit), await _count(_owed, visit))
     if len(_counts) > 5000:
@@ -109,7 +109,7 @@ async def records_owed(visit: Visit) -> list[records.WorkRecord]:
     return sorted(rows, key=lambda r: (-r.days_late, r.due_on))
 
 
-async def around(visit: Visit) -> dict[str, Any]:
+async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
     """Context of the frame: the rail and the number of papers to sign."""
     if visit.who is None or visit.who.pending:
         return {"rail": [], "to_sign": None}
@@ -122,7 +122,7 @@ async def around(visit: Visit) -> dict[str, Any]:
         if visit.may("archive.keep"):
             items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
         return {"rail": items, "to_sign": None}
-    patients, to_sign, owed = await counts(visit)
+    patients, to_sign, owed = await counts(visit, fresh)
     items = []
     if visit.may("record.read"):
         items.append(RailItem("/nguoi-benh", "bed", N_("Người bệnh của tôi"), patients))

@@ -41,6 +41,12 @@ class Row:
         """What the tick of this row sends."""
         return f"{'dong' if self.work.is_entry else 'giay'}:{self.work.response_id}:{self.work.role}:{self.sha256}"
 
+    @property
+    def text(self) -> str:
+        """What a line says, without its moment."""
+        said = [v for v in list(self.work.values.values())[1:] if isinstance(v, str)]
+        return " · ".join(said)
+
 
 @page("form.sign")
 async def to_sign(visit: Visit) -> Response:
@@ -141,18 +147,22 @@ async def batch_page(visit: Visit) -> Response:
 async def _batch_page(visit: Visit, **context: Any) -> Response:
     batch = await records.sign_batch(visit.repo, _batch(visit))
     rows = [(item, *await _named(visit, item)) for item in batch.items]
-    return visit.draw(
+    running = batch.running(visit.now)
+    drawn = visit.draw(
         "sign_batch.html",
         **{
             "batch": batch,
             "rows": rows,
-            "running": batch.running(visit.now),
+            "running": running,
             "signed": sum(i.stage == "signed" for i in batch.items),
             "refused": sum(i.stage == "refused" for i in batch.items),
-            **await rail.around(visit),
+            **await rail.around(visit, fresh=not running),
             **context,
         },
     )
+    if visit.htmx and not running:
+        drawn.headers["HX-Refresh"] = "true"  # the counts around the page have changed too
+    return drawn
 
 
 async def _named(visit: Visit, item: records.SignItem) -> tuple[str, str]:
