@@ -35,7 +35,7 @@ PAGES: dict[str, str] = {
     ),
     **dict.fromkeys(
         ("/tiep-don/quet", "/tiep-don/dang-ky", "/tiep-don/chon", "/tim", "/dinh-danh/{review}", "/dinh-danh/gop/{merge}/huy",
-         "/nguoi-benh/{patient}/the"),
+         "/nguoi-benh/{patient}/the", "/dot/{encounter}/con"),
         "people, not records",
     ),
     **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan", "/bhyt/icd"), "forms and rules of the house"),

@@ -173,3 +173,48 @@ def test_bed_days(
     stay = Stay("s", "K01", "Nội", start, end, "", "", (BedInterval("1", "H001", shared, start, end),))
     half = Decimal("0.5")
     assert bed_days(stay, start, half, half, moved_in=moved_in, moved_out=moved_out) == Decimal(wanted)
+
+
+async def test_another_payer_makes_a_reversal_pair_with_reason_and_author(
+    ward: Repository, build: Any, clock: Any
+) -> None:
+    """BHYT → patient → other source → BHYT: every step leaves the line before it and its reversal; sums follow the last."""
+    encounter_id = (await build.an_admission(ward)).encounter.id
+    await build.a_card(ward, encounter_id)
+    await a_lab_result(ward, build, clock, encounter_id)
+    (line,) = await records.charge_lines(ward, encounter_id)
+    steps = [("thu-phi", "", 0, 47200), ("nguon-khac", "vtnn", 0, 0), ("bhyt", "", 37760, 9440)]
+    for number, (payer, other, insurer, patient) in enumerate(steps, 1):
+        made = await records.change_payer(ward, line.id, payer, f"Lý do {number}", other=other)
+        lines = await records.charge_lines(ward, encounter_id)
+        assert len(lines) == 1 + 2 * number
+        line = next(c for c in lines if c.id == made.id)
+        told = await records.account(ward, encounter_id)
+        assert (line.payer, line.other, told.insurer, told.patient) == (payer, other, insurer, patient)
+        assert (line.reason, line.by, told.total) == (f"Lý do {number}", build.DOCTOR.name, Decimal(47200))
+    await records.recalculate(ward, encounter_id)
+    assert (await records.account(ward, encounter_id)).insurer == 37760, "the pairs stay even"
+    again = await records.charge(
+        ward,
+        encounter_id,
+        ChargeInput(line.system, line.code, line.name, Decimal(1), clock.now(), line.source),
+    )
+    assert again.id == line.id, "the executed order is still charged once"
+
+
+async def test_a_payer_that_cannot_pay_is_refused(ward: Repository, build: Any, clock: Any) -> None:
+    """No card, no reason, no source, an unknown payer: nothing is written."""
+    encounter_id = (await build.an_admission(ward)).encounter.id
+    await a_lab_result(ward, build, clock, encounter_id)
+    (line,) = await records.charge_lines(ward, encounter_id)
+    wrong = [
+        ("bhyt", "Thẻ đến muộn", "", "records.no-right"),
+        ("nguon-khac", "Dự án", "", "records.bad-payer"),
+        ("thu-phi", "", "", "records.reason-needed"),
+        ("ai-do", "Thử", "", "records.bad-payer"),
+    ]
+    for payer, reason, other, code in wrong:
+        with pytest.raises(RuleViolation) as error:
+            await records.change_payer(ward, line.id, payer, reason, other=other)
+        assert error.value.code == code
+    assert len(await records.charge_lines(ward, encounter_id)) == 1

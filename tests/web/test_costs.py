@@ -53,6 +53,21 @@ async def test_from_advance_to_settlement(as_person: Any, house: Any) -> None:
     text = await cashier.press(f"{base}/vien-phi", viec="dao", dong=line.id, ly_do="Ghi nhầm lượt khám")
     assert "đã đảo" in text
 
+    (bed,) = [c for c in await records.charge_lines(repo, encounter) if c.code == "GIUONG.HSCC"]
+    await cashier.see(f"{base}/vien-phi")
+    change = {"viec": "doi-nguon", "dong": bed.id}
+    await cashier.press(f"{base}/vien-phi", 422, **change, nguon="nguon-khac:nsnn", ly_do="")
+    await cashier.see(f"{base}/vien-phi")
+    text = await cashier.press(
+        f"{base}/vien-phi", **change, nguon="nguon-khac:nsnn", ly_do="Chương trình chi trả"
+    )
+    assert "ngân sách nhà nước" in text
+    assert "Chương trình chi trả · Võ Thị Mẫu" in text
+    (bed,) = [c for c in await records.charge_lines(repo, encounter) if c.other == "nsnn"]
+    await cashier.press(
+        f"{base}/vien-phi", viec="doi-nguon", dong=bed.id, nguon="bhyt", ly_do="Ghi nhầm nguồn"
+    )
+
     await records.discharge(
         repo, encounter, build.an_end(repo.clock.now()), authorize=records.everything_allowed
     )

@@ -6,7 +6,7 @@ Faces::
          raises InvalidInput identity.qr-*
     PersonInput(name, birth_date "YYYY[-MM[-DD]]", sex "male"|"female"|"other"|"unknown", cccd, cmnd, passport, bhyt,
          bhxh, phone, address, commune_code, province_code, ethnicity, occupation, nationality, workplace, contact_name,
-         contact_phone, status "verified"|"provisional"|"unknown"|"newborn", mother_id, birth_order, source)
+         contact_phone, status "verified"|"provisional"|"unknown"|"newborn", mother_id, birth_order, source, birth_time "HH:MM")
     person_from_scan(scan) -> PersonInput
     patient_resource(person, *, ma_bn=None, patient_id=None) -> JsonObject      pure
     face_of(person) -> Face ; compare(face, face) -> list[Reason] ; score(reasons) -> bits ; decide(reasons) -> Verdict

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from benhan.base.clock import local, parse_instant
 from benhan.base.errors import InvalidInput, Issue
 from benhan.base.text import squeeze
 from benhan.catalogue import commune, ethnic_groups, systems
@@ -13,12 +14,15 @@ from benhan.identity.qr import CardScan
 
 JsonObject = dict[str, Any]
 STATUSES = ("verified", "provisional", "unknown", "newborn")
+BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
+_TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 _BIRTH = re.compile(r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")
 
 
 @dataclass(frozen=True, slots=True)
 class PersonInput:
-    """What is known of a person. ``birth_date`` keeps its precision: ``1975``, ``1975-03`` or ``1975-03-02``."""
+    """What is known of a person. ``birth_date`` keeps its precision: ``1975``, ``1975-03`` or ``1975-03-02``;
+    ``birth_time``: ``HH:MM`` in Viet Nam, for the newborn."""
 
     name: str = ""
     birth_date: str = ""
@@ -43,6 +47,7 @@ class PersonInput:
     mother_id: str = ""
     birth_order: int | None = None
     source: str = ""
+    birth_time: str = ""
 
 
 def person_from_scan(scan: CardScan) -> PersonInput:
@@ -82,6 +87,8 @@ def check_person(person: PersonInput) -> None:
         fault("name", "Họ tên quá dài.")
     if person.birth_date and not _BIRTH.match(person.birth_date):
         fault("birth_date", "Ngày sinh phải là năm, tháng-năm hoặc ngày đầy đủ.")
+    if person.birth_time and not (_TIME.match(person.birth_time) and len(person.birth_date) == 10):
+        fault("birth_time", "Giờ sinh viết như 08:05, kèm ngày sinh đầy đủ.")
     if person.sex not in ("male", "female", "other", "unknown"):
         fault("sex", "Giới tính không hợp lệ.")
     if person.cccd and not re.fullmatch(r"\d{12}", person.cccd):
@@ -129,6 +136,9 @@ def patient_resource(
     patient["gender"] = person.sex
     if person.birth_date:
         patient["birthDate"] = person.birth_date
+    if person.birth_time:
+        born = f"{person.birth_date}T{person.birth_time}:00+07:00"
+        patient["_birthDate"] = {"extension": [{"url": BIRTH_TIME, "valueDateTime": born}]}
     if person.birth_order is not None:
         patient["multipleBirthInteger"] = person.birth_order
     address = _address(person)
@@ -265,7 +275,14 @@ def person_of(patient: JsonObject) -> PersonInput:
         status=ext.get(systems.EXT_PERSON_STATUS, {}).get("valueCode", "provisional"),
         mother_id=mother.removeprefix("Patient/"),
         birth_order=patient.get("multipleBirthInteger"),
+        birth_time=_birth_time(patient),
     )
+
+
+def _birth_time(patient: JsonObject) -> str:
+    told = patient.get("_birthDate", {}).get("extension", [])
+    at = next((str(e.get("valueDateTime", "")) for e in told if e.get("url") == BIRTH_TIME), "")
+    return f"{local(parse_instant(at)):%H:%M}" if at else ""
 
 
 def name_of(patient: JsonObject) -> str:

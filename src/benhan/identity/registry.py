@@ -142,7 +142,7 @@ async def update_person(repo: Repository, patient_id: str, person: PersonInput) 
             if (identifier.get("system"), identifier.get("value")) not in now:
                 after.setdefault("identifier", []).append({**identifier, "use": "old"})
         kept_parts = ["link"]
-        if after.get("birthDate") == before.data.get("birthDate"):
+        if after.get("birthDate") == before.data.get("birthDate") and not person.birth_time:
             kept_parts.append("_birthDate")
         after |= {name: before.data[name] for name in kept_parts if name in before.data}
         return await tx.update(after, if_match=before.version)

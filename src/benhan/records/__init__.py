@@ -47,6 +47,7 @@ Entitlement and charges (``entitlement``, ``charges``)::
     charge(repo, encounter_id, ChargeInput(system, code, name, quantity, happened, source: str|None, price=None,
           payer=None, khoa=None, doctor=None)) -> Stored (ChargeItem)
     reverse_charge(repo, charge_id, reason) -> Stored (negative ChargeItem)
+    change_payer(repo, charge_id, payer, reason, *, other="") -> Stored (the line that stands; PAYERS, OTHER_SOURCES)
     recalculate(repo, encounter_id) -> int (lines renewed) ; charge_bed_days(repo, encounter_id) -> list[Stored]
     charge_lines(repo, encounter_id) -> list[ChargeLine(id, system, code, name, quantity, unit_price, amount, payer,
           percent, insurer_amount, patient_amount, coverage_id, happened, khoa, source, reverses)]
@@ -179,8 +180,11 @@ from benhan.records.archive import Scrub, scrub, scrubs
 from benhan.records.binder import binder
 from benhan.records.cases import case, events, list_cases
 from benhan.records.charges import (
+    OTHER_SOURCES,
+    PAYERS,
     account,
     add_advance,
+    change_payer,
     charge,
     charge_bed_days,
     charge_lines,
@@ -345,6 +349,8 @@ from benhan.records.vitals import SIGNS, record_vitals, vital_series
 from benhan.records.worklists import my_patients, papers_to_sign, records_owed
 
 __all__ = [
+    "OTHER_SOURCES",
+    "PAYERS",
     "SIGNS",
     "AccountTotals",
     "Addendum",
@@ -432,6 +438,7 @@ __all__ = [
     "cancel_order",
     "cancel_transfer",
     "case",
+    "change_payer",
     "charge",
     "charge_bed_days",
     "charge_lines",

@@ -37,6 +37,10 @@ from benhan.records.types import (
 from benhan.store import Repository, Stored
 
 _DONG = Decimal(1)
+#: who may pay a line (practice A8)
+PAYERS = ("bhyt", "thu-phi", "theo-yeu-cau", "hao-phi", "mien-giam", "nguon-khac")
+#: other sources as the claim tables part them: state budget, foreign aid, domestic aid, the rest
+OTHER_SOURCES = ("nsnn", "vtnn", "vttn", "rest")
 
 
 async def charge(repo: Repository, encounter_id: str, item: ChargeInput) -> Stored:
@@ -161,8 +165,49 @@ async def reverse_charge(repo: Repository, charge_id: str, reason: str) -> Store
             raise Conflict("records.already-reversed", "Dòng này đã được đảo.")
         negative = {k: v for k, v in first.data.items() if k not in ("id", "meta")}
         negative["quantity"] = {"value": -Decimal(first.data["quantity"]["value"])}
-        negative["overrideReason"] = reason.strip()
+        negative |= {"overrideReason": reason.strip(), "enterer": _enterer(tx)}
         return await tx.create(with_extensions(negative, fact("dao-dong", charge_id)))
+
+
+def _enterer(tx: Repository) -> JsonObject:
+    return {"reference": tx.ctx.actor.reference, "display": tx.ctx.actor.display}
+
+
+async def change_payer(
+    repo: Repository, charge_id: str, payer: str, reason: str, *, other: str = ""
+) -> Stored:
+    """Who pays a line, changed: the line is reversed and stands again with the new payer; the pair says why and by whom.
+
+    ``payer``: one of ``PAYERS``; ``other``: one of ``OTHER_SOURCES`` with ``nguon-khac``. Back to ``bhyt`` needs a card that
+    was in force when the line arose and a service that is covered.
+
+    Raises: ``RuleViolation`` (records.reason-needed, records.bad-payer, records.no-right); ``Conflict``
+    (records.already-reversed, records.fees-locked).
+    """
+    if payer not in PAYERS or (other in OTHER_SOURCES) != (payer == "nguon-khac"):
+        raise RuleViolation("records.bad-payer", "Chọn nguồn chi trả.", expression="payer")
+    async with repo.transaction() as tx:
+        await reverse_charge(tx, charge_id, reason)
+        first = await tx.read("ChargeItem", charge_id)
+        encounter_id = id_of(first.data["context"])
+        own = Decimal(first.data["priceOverride"]["value"]) if fact_of(first.data, "gia-rieng") else None
+        renewed = {k: v for k, v in first.data.items() if k not in ("id", "meta")}
+        gone = {systems.EXT_FACT + name for name in ("nguon-chi-rieng", "nguon-khac", "doi-nguon-cua")}
+        renewed["extension"] = [e for e in renewed["extension"] if e["url"] not in gone]
+        renewed |= {"overrideReason": reason.strip(), "enterer": _enterer(tx)}
+        facts = {
+            "nguon-chi-rieng": "" if payer == "bhyt" else payer,
+            "nguon-khac": other,
+            "doi-nguon-cua": charge_id,
+        }
+        renewed = with_extensions(renewed, *[fact(k, v) for k, v in facts.items() if v])
+        line = await entitlement_line(tx, encounter_id)
+        happened = must(first.data["occurrenceDateTime"])
+        renewed = _priced(renewed, happened, line, own, None if payer == "bhyt" else payer)
+        if fact_of(renewed, "nguon-chi") != payer:
+            text = "Lúc thực hiện không có thẻ BHYT còn hạn, hoặc dịch vụ ngoài phạm vi: BHYT không trả được."
+            raise RuleViolation("records.no-right", text, expression="payer")
+        return await tx.create(renewed)
 
 
 async def recalculate(repo: Repository, encounter_id: str) -> int:
@@ -214,6 +259,9 @@ def read_line(stored_id: str, resource: JsonObject) -> ChargeLine:
         khoa=fact_of(resource, "ma-khoa"),
         source=fact_of(resource, "nguon-phat-sinh"),
         reverses=fact_of(resource, "dao-dong"),
+        other=fact_of(resource, "nguon-khac"),
+        reason=str(resource.get("overrideReason", "")),
+        by=str(resource.get("enterer", {}).get("display", "")),
     )
 
 

@@ -200,7 +200,9 @@ class ChargeInput:
 
 @dataclass(frozen=True, slots=True)
 class ChargeLine:
-    """A line of the bill, VND. ``amount`` = quantity × unit price; negative for a reversal."""
+    """A line of the bill, VND. ``amount`` = quantity × unit price; negative for a reversal. ``other``: which other source
+    pays (``nsnn``, ``vtnn``, ``vttn``, ``rest``); ``reason``, ``by``: why and by whom it was reversed or given another payer.
+    """
 
     id: str
     system: str
@@ -218,6 +220,9 @@ class ChargeLine:
     khoa: str
     source: str
     reverses: str
+    other: str = ""
+    reason: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

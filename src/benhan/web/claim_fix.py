@@ -20,7 +20,7 @@ from benhan.web import lists, rail, show
 from benhan.web.frame import Visit, attempt, page
 
 #: fields of the person that a claim repeats
-PERSON = ("name", "birth_date", "sex", "cccd", "phone", "address", "commune_code", "ethnicity")
+PERSON = ("name", "birth_date", "birth_time", "sex", "cccd", "phone", "address", "commune_code", "ethnicity")
 #: tag (or beginning of it) of XML1 → field of this page
 FIELDS: Mapping[str, str] = {
     "HO_TEN": "name", "NGAY_SINH": "birth_date", "GIOI_TINH": "sex", "SO_CCCD": "cccd", "DIEN_THOAI": "phone",

@@ -25,6 +25,18 @@ PAYERS = {
     "mien-giam": N_("Miễn, giảm"),
     "nguon-khac": N_("Nguồn khác"),
 }
+#: what a cashier may choose: payer, or payer and the other source
+CHOICES = {
+    "bhyt": N_("BHYT"),
+    "thu-phi": N_("Người bệnh (thu phí)"),
+    "theo-yeu-cau": N_("Người bệnh (theo yêu cầu)"),
+    "nguon-khac:nsnn": N_("Nguồn khác: ngân sách nhà nước"),
+    "nguon-khac:vtnn": N_("Nguồn khác: viện trợ nước ngoài"),
+    "nguon-khac:vttn": N_("Nguồn khác: viện trợ trong nước"),
+    "nguon-khac:rest": N_("Nguồn khác: còn lại"),
+    "mien-giam": N_("Miễn, giảm"),
+    "hao-phi": N_("Hao phí (đã trong giá dịch vụ)"),
+}
 
 
 async def _statement(visit: Visit, encounter_id: str) -> bhyt.Statement:
@@ -56,6 +68,7 @@ async def _costs(visit: Visit, **context: Any) -> Response:
             "lines": lines,
             "reversed": {line.reverses for line in lines if line.reverses},
             "payers": PAYERS,
+            "choices": CHOICES,
             "sums": paper.sums,
             "pays": paper.sums["shared"] + paper.sums["own"],
             "payments": paid,
@@ -96,7 +109,7 @@ async def statement_page(visit: Visit) -> Response:
 
 @page("charge.write")
 async def act(visit: Visit) -> Response:
-    """Take an advance, give one back, reverse a line, settle, open again."""
+    """Take an advance, give one back, reverse a line or give it another payer, settle, open again."""
     return await attempt(visit, _act(visit), _costs)
 
 
@@ -108,6 +121,9 @@ async def _act(visit: Visit) -> Response:
         await records.add_advance(repo, encounter_id, signed, visit.now, visit.text("ghi_chu"))
     elif what == "dao":
         await records.reverse_charge(repo, visit.text("dong"), visit.text("ly_do"))
+    elif what == "doi-nguon":
+        payer, _, other = visit.text("nguon").partition(":")
+        await records.change_payer(repo, visit.text("dong"), payer, visit.text("ly_do"), other=other)
     elif what == "quyet-toan":
         sums = (await _statement(visit, encounter_id)).sums
         pays = sums["shared"] + sums["own"]

@@ -25,7 +25,7 @@ from benhan.web.frame import Visit, attempt, page
 from benhan.web.i18n import N_
 
 PERSON_FIELDS = (
-    "name", "birth_date", "sex", "cccd", "cmnd", "passport", "bhyt", "bhxh", "phone", "address", "ethnicity",
+    "name", "birth_date", "birth_time", "sex", "cccd", "cmnd", "passport", "bhyt", "bhxh", "phone", "address", "ethnicity",
     "occupation", "commune_code", "workplace", "contact_name", "contact_phone",
 )  # fmt: skip
 #: characters; the longest QR of a card (BHYT with its address in hexadecimal) stays far below

@@ -11,7 +11,7 @@ from benhan import records
 from benhan.base.errors import BenhanError, Issue, RuleViolation
 from benhan.catalogue import icd10, outcomes, result_names
 from benhan.gateways import bhyt
-from benhan.web import desk, lists, rail
+from benhan.web import desk, lists, newborn, rail
 from benhan.web.frame import Visit, attempt, page
 
 
@@ -275,6 +275,7 @@ async def discharge_paper(visit: Visit) -> Response:
 ROUTES = [
     Route("/dot/{encounter}", overview, methods=["GET"]),
     Route("/dot/{encounter}/the", add_card, methods=["POST"]),
+    *newborn.ROUTES,
     Route("/dot/{encounter}/chuyen-khoa", transfer, methods=["POST"]),
     Route("/dot/{encounter}/nhan/{task}", accept, methods=["POST"]),
     Route("/dot/{encounter}/ra-vien", discharge_page, methods=["GET"]),

@@ -6,7 +6,7 @@ Amounts are worked out here anew from the printed prices, line by line, in exact
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -31,6 +31,7 @@ from benhan.gateways.bhyt import (
     write_package,
 )
 from benhan.gateways.bhyt.package import Package, Row
+from benhan.identity import person_of, update_person
 from benhan.jobs import run_once
 from benhan.store import Repository
 
@@ -402,3 +403,67 @@ async def test_the_birth_notification_becomes_xml9_when_it_is_signed(
     assert second.get("NGAY_SINH_CON") == "202611200902"
     assert package.table("XML1")[0].get("CAN_NANG_CON") == "2500;2600"
     assert [f.sentence() for f in check(package) if f.table == "XML9"] == []
+
+
+async def test_a_line_that_another_source_pays_asks_nothing_of_the_fund(
+    open_ward: Any, build: Any, clock: Any
+) -> None:
+    """Foreign aid pays one line, the facility waives another, a third is consumed within a price: sums stay exact."""
+    ward = await open_ward(None)
+    encounter = (await build.an_admission(ward)).encounter.id
+    await build.a_card(ward, encounter)
+    made = []
+    for number in range(4):
+        clock.move(minutes=5)
+        item = records.ChargeInput(
+            systems.SERVICE, "KHAM.NOI", "Khám Nội", Decimal(1), ward.clock.now(), f"Kham/{number}"
+        )
+        made.append(await records.charge(ward, encounter, item))
+    await records.change_payer(ward, made[1].id, "nguon-khac", "Dự án trả", other="vtnn")
+    await records.change_payer(ward, made[2].id, "mien-giam", "Quỹ người nghèo của cơ sở")
+    await records.change_payer(ward, made[3].id, "hao-phi", "Đã trong giá dịch vụ")
+    package = build_claim(await facts_from_record(ward, encounter, provisional=True))
+    rows = sorted(package.table("XML3"), key=lambda r: r.get("NGAY_YL"))
+    tags = (
+        "THANH_TIEN_BV",
+        "T_NGUONKHAC_VTNN",
+        "T_NGUONKHAC_CL",
+        "T_NGUONKHAC",
+        "T_BNTT",
+        "T_BNCCT",
+        "T_BHTT",
+    )
+    assert [tuple(Decimal(r.get(t)) for t in tags) for r in rows] == [
+        (50000, 0, 0, 0, 0, 0, 50000),  # below 15 % of the reference salary
+        (15000, 15000, 0, 15000, 0, 0, 0),
+        (15000, 0, 15000, 15000, 0, 0, 0),
+    ]
+    _sums_are_exact(package)
+    head = package.table("XML1")[0]
+    assert (Decimal(head.get("T_NGUONKHAC")), Decimal(head.get("T_BHTT"))) == (30000, 50000)
+
+
+async def test_a_newborn_is_told_with_its_time_of_birth_and_its_mother(
+    open_ward: Any, build: Any, clock: Any
+) -> None:
+    """Time of birth to the minute; the mother's name until the birth is registered; the temporary card of the province."""
+    ward = await open_ward(None)
+    story = replace(
+        STORIES["newborn"], person={**STORIES["newborn"].person, "birth_time": "21:47"},
+        card={**STORIES["newborn"].card, "registered_at": None},
+    )  # fmt: skip
+    encounter = await _record(ward, clock, build, story)
+    package = build_claim(await facts_from_record(ward, encounter))
+    (head,) = package.table("XML1")
+    assert head.get("NGAY_SINH") == "202611192147"
+    assert (head.get("HO_TEN"), head.get("SO_CCCD")) == (MOTHER["name"], "")
+    assert (head.get("MA_THE_BHYT"), head.get("MA_DKBD")) == ("TE1515100000031", "51000")
+    (paper,) = package.table("XML7")
+    assert (paper.get("MA_THE_TAM"), paper.get("HO_TEN_ME")) == ("TE1515100000031", MOTHER["name"])
+    assert "X1-SO-SINH" not in {f.rule for f in check(package)}
+    child = (await records.case(ward, encounter)).patient_id
+    known = person_of((await ward.read("Patient", child)).data)
+    assert known.birth_time == "21:47"
+    await update_person(ward, child, replace(known, name="Nguyễn Mẫu Khai Sinh", status="verified"))
+    (head,) = build_claim(await facts_from_record(ward, encounter)).table("XML1")
+    assert (head.get("HO_TEN"), head.get("NGAY_SINH")) == ("Nguyễn Mẫu Khai Sinh", "202611192147")

@@ -50,7 +50,8 @@ class CardFacts:
 
 @dataclass(frozen=True, slots=True)
 class DrugLine:
-    """A drug given or dispensed. ``in_scope`` False: the patient pays; ``source``: reference of the fact behind it."""
+    """A drug given or dispensed. ``in_scope`` False: the patient pays; ``source``: reference of the fact behind it;
+    ``paid_by``: field of :class:`.money.OtherSources` that pays the whole line, empty when none does."""
 
     code: str
     name: str
@@ -70,6 +71,7 @@ class DrugLine:
     rate: Decimal = HUNDRED
     in_scope: bool = True
     other: OtherSources = field(default_factory=OtherSources)
+    paid_by: str = ""
     more: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
@@ -98,6 +100,7 @@ class ServiceLine:
     bed: str = ""
     ceiling: Decimal | None = None
     other: OtherSources = field(default_factory=OtherSources)
+    paid_by: str = ""
     more: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
@@ -266,9 +269,20 @@ def _shares(other: OtherSources, parts: Split, percent: Decimal) -> dict[str, st
     }
 
 
+#: NGUON_CTRA of a drug that another source pays
+_DRUG_SOURCES = {"nsnn": "3", "vtnn": "2", "vttn": "2", "rest": "4"}
+
+
+def _other(line: DrugLine | ServiceLine, amount: Decimal) -> OtherSources:
+    """What others pay: as given, or the whole ``amount`` by the one source that pays the line."""
+    return replace(OtherSources(), **{line.paid_by: amount}) if line.paid_by else line.other
+
+
 def _drug(facts: ClaimFacts, line: int, drug: DrugLine) -> tuple[Row, Split]:
     scope, rate, percent = _rights(facts, drug.done or drug.ordered, drug.in_scope, drug.rate)
-    parts = split(*drug_amounts(drug.quantity, drug.price, rate), percent, drug.other.total)
+    amounts = drug_amounts(drug.quantity, drug.price, rate)
+    other = _other(drug, amounts[0])
+    parts = split(*amounts, percent, other.total)
     values = {
         "MA_LK": facts.ma_lk,
         "STT": str(line),
@@ -290,8 +304,8 @@ def _drug(facts: ClaimFacts, line: int, drug: DrugLine) -> tuple[Row, Split]:
         "NGAY_YL": minute(drug.ordered),
         "NGAY_TH_YL": minute(drug.done),
         "MA_PTTT": "1",
-        "NGUON_CTRA": "1",
-        **_shares(drug.other, parts, percent),
+        "NGUON_CTRA": _DRUG_SOURCES.get(drug.paid_by, "1"),
+        **_shares(other, parts, percent),
         **drug.more,
     }
     return make_row("XML2", line, values), parts
@@ -303,7 +317,8 @@ def _service(facts: ClaimFacts, line: int, item: ServiceLine) -> tuple[Row, Spli
     if item.ceiling is not None:
         insured = min(item.price, item.ceiling)
     amounts = service_amounts(item.quantity, item.price, insured, item.rate_service, rate)
-    parts = split(*amounts, percent, item.other.total)
+    other = _other(item, amounts[0])
+    parts = split(*amounts, percent, other.total)
     named = (
         {"MA_VAT_TU": item.code, "TEN_VAT_TU": item.name}
         if item.supply
@@ -330,7 +345,7 @@ def _service(facts: ClaimFacts, line: int, item: ServiceLine) -> tuple[Row, Spli
         "NGAY_TH_YL": minute(item.done),
         "NGAY_KQ": minute(item.result_at),
         "MA_PTTT": "1",
-        **_shares(item.other, parts, percent),
+        **_shares(other, parts, percent),
         **item.more,
     }
     return make_row("XML3", line, values), parts

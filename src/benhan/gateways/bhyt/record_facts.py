@@ -31,7 +31,7 @@ from benhan.gateways.bhyt.rules.settings import setting
 from benhan.gateways.bhyt.slips import slip_rows
 from benhan.gateways.bhyt.tables import codes
 from benhan.identity import name_of, person_of
-from benhan.records import ChargeLine
+from benhan.records import ChargeLine, Entitlement
 from benhan.store import Repository
 
 _BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
@@ -105,10 +105,21 @@ def _full_below(head: Mapping[str, str], on: date) -> Decimal | None:
 async def _cards(repo: Repository, encounter_id: str) -> tuple[CardFacts, ...]:
     return tuple(
         CardFacts(
-            e.card, e.registered_at, e.valid_from, e.valid_to, Decimal(e.percent), e.starts, e.free_from
+            e.card,
+            e.registered_at or _province_only(e),
+            e.valid_from,
+            e.valid_to,
+            Decimal(e.percent),
+            e.starts,
+            e.free_from,
         )
         for e in await records.entitlement_line(repo, encounter_id)
     )
+
+
+def _province_only(right: Entitlement) -> str:
+    """MA_DKBD of a temporary card: its province and 000 (note of XML0); empty for others."""
+    return f"{right.card[3:5]}000" if right.temporary and len(right.card) == 15 else ""
 
 
 async def _lines(reader: Reader, kind: str) -> tuple[list[DrugLine], list[ServiceLine]]:
@@ -117,7 +128,7 @@ async def _lines(reader: Reader, kind: str) -> tuple[list[DrugLine], list[Servic
     drugs: list[DrugLine] = []
     services: list[ServiceLine] = []
     for line in lines:
-        if line.reverses or line.id in gone:
+        if line.reverses or line.id in gone or line.payer == "hao-phi":
             continue
         if line.system == systems.DRUG:
             drugs.append(await _drug(reader, line))
@@ -169,8 +180,14 @@ async def _drug(reader: Reader, line: ChargeLine) -> DrugLine:
         done=line.happened,
         registration=listed.registration_no if listed else "",
         in_scope=line.payer == "bhyt",
+        paid_by=_paid_by(line),
         source=line.source,
     )
+
+
+def _paid_by(line: ChargeLine) -> str:
+    """Which other source pays the whole line; what the facility waives counts as the rest."""
+    return line.other if line.payer == "nguon-khac" else "rest" if line.payer == "mien-giam" else ""
 
 
 def _route(text: str) -> str:
@@ -207,6 +224,7 @@ async def _service(reader: Reader, line: ChargeLine, kind: str) -> ServiceLine:
         done=done,
         result_at=line.happened if report else None,
         in_scope=line.payer == "bhyt",
+        paid_by=_paid_by(line),
         bed=bed,
         source=line.source,
     )
@@ -315,6 +333,7 @@ async def _head(reader: Reader, known: Mapping[str, Any], director: str) -> dict
     inpatient = reader.encounter["class"]["code"] == "IMP"
     return {
         **_person(patient, known),
+        **await _unregistered(reader, patient),
         "LY_DO_VV": reason,
         "LY_DO_VNT": reason if inpatient else "",
         "CHAN_DOAN_VAO": begin[1] or end[1],
@@ -333,6 +352,15 @@ async def _head(reader: Reader, known: Mapping[str, Any], director: str) -> dict
         "MA_TTDV": director,
         "DU_PHONG": "" if height is None else str(height),
     }
+
+
+async def _unregistered(reader: Reader, patient: JsonObject) -> dict[str, str]:
+    """HO_TEN of a child whose birth is not registered yet: its mother's name (note of XML1)."""
+    person = person_of(patient)
+    if person.status != "newborn" or not person.mother_id:
+        return {}
+    mother = await reader.get(f"Patient/{person.mother_id}")
+    return {"HO_TEN": name_of(mother)} if mother else {}
 
 
 def _fixed(encounter: JsonObject) -> str:

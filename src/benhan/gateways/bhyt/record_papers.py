@@ -15,7 +15,7 @@ from benhan.gateways.bhyt.claim import minute
 from benhan.gateways.bhyt.package import today_text
 from benhan.gateways.bhyt.record_reader import Reader
 from benhan.gateways.bhyt.tables import tables
-from benhan.identity import person_of
+from benhan.identity import name_of, person_of
 from benhan.records import Paper, Signature
 
 _SUMMARY = {"QT_BENHLY": "tk_qua_trinh", "TOMTAT_KQ": "tk_can_lam_sang", "PP_DIEUTRI": "tk_phuong_phap"}
@@ -88,7 +88,23 @@ async def read_papers(reader: Reader) -> tuple[dict[str, str] | None, dict[str, 
     for papers in (discharge, summary):
         if papers is not None and director:
             papers["MA_TTDV"] = director
-    return discharge, abstract or summary, director
+    child, summary = await _child(reader), abstract or summary
+    if discharge is not None:
+        discharge = {**child, **discharge}
+    if summary is not None:
+        summary = {**{tag: text for tag, text in child.items() if tag != "MA_ME"}, **summary}
+    return discharge, summary, director
+
+
+async def _child(reader: Reader) -> dict[str, str]:
+    """MA_THE_TAM, and who the mother of a newborn is, where the papers do not say it."""
+    rights = await records.entitlement_line(reader.repo, reader.here.encounter_id)
+    found = {"MA_THE_TAM": next((r.card for r in rights if r.temporary), "")}
+    person = person_of(await reader.get(f"Patient/{reader.here.patient_id}"))
+    if person.mother_id:
+        mother = await reader.get(f"Patient/{person.mother_id}")
+        found |= {"HO_TEN_ME": name_of(mother), "MA_ME": person_of(mother).bhxh} if mother else {}
+    return {tag: text for tag, text in found.items() if text}
 
 
 async def _discharge(reader: Reader, paper: Paper, doctor: Signature) -> dict[str, str]:
