@@ -16,7 +16,7 @@ from benhan.gateways import bhyt
 from benhan.gateways.bhyt.tables import tables
 
 bhyt_app = typer.Typer(help="Hồ sơ BHYT: kiểm tệp, gói bị giữ lại, lược đồ.", no_args_is_help=True)
-_SETTLED_S = 2.0
+_PAUSE_S = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -125,32 +125,28 @@ def quarantine(
 def watch(
     folder: Path,
     facility: str = typer.Option(..., help="Mã của nơi nhận (trục hoặc cơ sở)."),
+    sender: str = typer.Option("", help="Mã cơ sở đặt tệp vào thư mục này; chỉ nhận gói của chính cơ sở ấy."),
     once: bool = typer.Option(False, help="Đọc những gì đang có rồi thôi."),
     config: Path | None = CONFIG,
 ) -> None:
-    """Đọc các tệp XML mà phần mềm khác đặt vào một thư mục; tệp xong chuyển sang da-doc/ hoặc bi-giu/."""
+    """Đọc tệp mà phần mềm khác đặt vào một thư mục (mỗi tệp một hay nhiều gói); kết quả từng gói nằm trong ket-qua/."""
     settings = settings_of(config)
 
     async def work() -> None:
         async with open_store(settings) as store:
             repo = operator_repo(store, (await facility_of(store, facility)).id)
+            sent_by = await facility_of(store, sender) if sender else None
             while True:
-                for path in _settled(folder, once=once):
-                    result = await bhyt.ingest(repo, path.read_bytes(), path.name)
-                    done = folder / ("bi-giu" if result.status == "quarantined" else "da-doc")
-                    done.mkdir(exist_ok=True)
-                    path.replace(done / f"{int(time.time() * 1000)}-{path.name}")
-                    console.print(f"{path.name}\t{result.status}\t{result.reason or ''}", markup=False)
+                for path in bhyt.settled_files(folder, time.time(), wait=not once):
+                    _watched(await bhyt.read_watched_file(repo, path, sender=sent_by))
                 if once:
                     return
-                await asyncio.sleep(_SETTLED_S)
+                await asyncio.sleep(_PAUSE_S)
 
     run(work)
 
 
-def _settled(folder: Path, *, once: bool) -> list[Path]:
-    """XML files that nobody has written to for a moment, oldest first."""
-    now = time.time()
-    found = [p for p in folder.iterdir() if p.is_file() and p.suffix.lower() == ".xml"]
-    ready = found if once else [p for p in found if now - p.stat().st_mtime > _SETTLED_S]
-    return sorted(ready, key=lambda p: p.stat().st_mtime)
+def _watched(told: bhyt.FileResult) -> None:
+    states = {"cut": "chép chưa xong, để lại", "changed": "đang bị ghi thêm, đọc lại sau"}
+    counts = ", ".join(f"{status} {count}" for status, count in sorted(told.counts.items()))
+    console.print(f"{told.name}\t{states.get(told.state, counts)}", markup=False)

@@ -7,6 +7,8 @@ Face::
     await submit_waiting(store, tenant) -> int               claims made while no portal was set
     await ingest(repo, raw, source_name) -> IngestResult(status, ma_lk, reason, warnings, written, code)
     async for StreamResult(number, result) in ingest_stream(repo, chunks, source_name, *, sender=None)     many packages
+    settled_files(folder, now, wait) -> list[Path] ; await read_watched_file(repo, path, *, sender=None) -> FileResult(name,
+          state, counts, results)     a watched folder: each package has its line in a result file
     await statement(repo, encounter_id) -> Statement(head, groups, sums)     bảng kê chi phí, from the package
     read_icd_list(csv or xlsx, on) -> IcdImport(entries, new, retitled, dropped, marked) ; keep_icd_list(folder, entries,
           valid_from) ; drop_icd_list(folder) ; use_icd_list(folder)
@@ -103,6 +105,9 @@ from benhan.gateways.bhyt.statement import LAYOUT_CONFIRMED, Statement, statemen
 from benhan.gateways.bhyt.stream import StreamResult, ingest_stream
 from benhan.gateways.bhyt.tables import title_of
 from benhan.gateways.bhyt.to_fhir import to_fhir
+from benhan.gateways.bhyt.watch import FileResult
+from benhan.gateways.bhyt.watch import read_file as read_watched_file
+from benhan.gateways.bhyt.watch import settled as settled_files
 
 __all__ = [
     "GATES",
@@ -121,6 +126,7 @@ __all__ = [
     "ClaimRow",
     "Desk",
     "DrugLine",
+    "FileResult",
     "Finding",
     "IcdImport",
     "IngestResult",
@@ -176,6 +182,7 @@ __all__ = [
     "read_package",
     "read_packages",
     "read_portal_list",
+    "read_watched_file",
     "reconcile",
     "register_card",
     "register_jobs",
@@ -184,6 +191,7 @@ __all__ = [
     "save_slip",
     "schema",
     "set_rule_state",
+    "settled_files",
     "shipped_rules",
     "sign_slip",
     "slip_choices",
