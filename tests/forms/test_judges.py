@@ -98,7 +98,8 @@ SHOW = """async (text) => {
   const q = JSON.parse(text);
   const form = LForms.Util.convertFHIRQuestionnaireToLForms(q, "R4");
   const asked = [];
-  const walk = (items) => (items || []).forEach((i) => { asked.push([i.linkId, i.question]); walk(i.items); });
+  const choices = (i) => (i.answers || []).map((a) => (a.code ? `${a.code} ` : "") + a.text);
+  const walk = (items) => (items || []).forEach((i) => { asked.push([i.linkId, i.question, choices(i)]); walk(i.items); });
   walk(form.items);
   await LForms.Util.addFormToPage(q, "form", {fhirVersion: "R4"});
   await new Promise((done) => setTimeout(done, 400));
@@ -106,11 +107,17 @@ SHOW = """async (text) => {
 }"""
 
 
-def questions(items: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """linkId and text of every item, depth first."""
+def questions(items: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """linkId, text and choices of every item, depth first."""
     for item in items:
-        yield [item["linkId"], item["text"]]
+        yield [item["linkId"], item["text"], [chosen(option) for option in item.get("answerOption", [])]]
         yield from questions(item.get("item", []))
+
+
+def chosen(option: dict[str, Any]) -> str:
+    """A choice as it is compared: code and words, or the words of a free one."""
+    coding = option.get("valueCoding")
+    return option["valueString"] if coding is None else f"{coding['code']} {coding['display']}"
 
 
 async def show(page: Page, site: str, form: Form) -> None:

@@ -6,6 +6,7 @@ the scale is plotted at its edge with the number beside it (as nurses write it o
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ CHARTS: Mapping[str, Mapping[str, Any]] = read_yaml(
 ).data
 
 _WIDTH, _LEFT, _RIGHT, _PANEL, _GAP, _FOOT = 720, 92, 14, 118, 12, 26
+#: letters of a name that stand beside the numbers of its axis
+_NAME_LETTERS = 10
 _NIGHT = timedelta(days=1)
 
 
@@ -94,13 +97,17 @@ def _panel(
     def y(value: float) -> float:
         return top + _PANEL * (1 - (min(max(value, low), high) - low) / (high - low))
 
-    yield f'<text x="4" y="{top + 12:.1f}" font-weight="bold">{escape(panel["name"].partition(" (")[0])}</text>'
-    if " (" in panel["name"]:
-        yield f'<text x="4" y="{top + 26:.1f}">{escape(panel["name"].partition(" (")[2][:-1])}</text>'
+    name, _, unit = panel["name"].partition(" (")
+    lines = textwrap.wrap(name, _NAME_LETTERS)
+    for n, line in enumerate(lines):
+        yield f'<text x="4" y="{top + 12 + n * 13:.1f}" font-weight="bold">{escape(line)}</text>'
+    down = top + 13 * len(lines)
+    if unit:
+        yield f'<text x="4" y="{down + 13:.1f}">{escape(unit[:-1])}</text>'
     if len(panel["series"]) > 1:
         for n, one in enumerate(panel["series"]):
-            yield _marker(one["mark"], 9, top + 40 + n * 15)
-            yield f'<text x="17" y="{top + 44 + n * 15:.1f}" font-size="9">{escape(one["name"])}</text>'
+            yield _marker(one["mark"], 9, down + 27 + n * 15)
+            yield f'<text x="17" y="{down + 31 + n * 15:.1f}" font-size="9">{escape(one["name"])}</text>'
     level = low
     while level <= high:
         yield (

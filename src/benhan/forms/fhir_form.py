@@ -23,6 +23,8 @@ from benhan.forms.values import empty, normal
 from benhan.forms.vocabulary import CODE_LISTS, FACTS
 
 FORM_SYSTEM = systems.FORM
+#: what ``now`` is on an item that holds a day
+_TODAY = "today()"
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _UCUM = systems.UCUM
@@ -173,7 +175,8 @@ def _extensions(form: Form, item: Item) -> Iterator[JsonObject]:
             if limit is not None:
                 yield {"url": f"{_EXT}{name}", value: int(limit) if item.type == "integer" else limit}
     if item.populate and not _in_table(form, item):
-        expression = {"language": "text/fhirpath", "expression": FACTS[item.populate].path}
+        path = _TODAY if item.populate == "now" and item.type == "date" else FACTS[item.populate].path
+        expression = {"language": "text/fhirpath", "expression": path}
         yield {"url": f"{_SDC}initialExpression", "valueExpression": expression}
     if item.code_list:
         yield {"url": f"{FORM_SYSTEM}:danh-muc", "valueUri": CODE_LISTS[item.code_list].system}

@@ -7,7 +7,7 @@ passed on.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import segno
@@ -21,6 +21,14 @@ from benhan.forms.values import describe_value, empty, normal, number_text
 from benhan.forms.vocabulary import CODE_LISTS
 
 Node = dict[str, Any]
+#: letters of a word that a table column is made wide enough for
+_WIDEST_WORD = 18
+#: the figure that is an empty sheet: it need not be large
+_EMPTY_FIGURE = "o-trong"
+#: rows of a table that is not broken over pages
+_SHORT_TABLE = 12
+#: rows of a longer one, and lines of text, that stay with the signatures below them
+_LAST_ROWS = 3
 
 
 def build_tree(form: Form, context: PrintContext) -> Node:
@@ -50,7 +58,7 @@ class _Tree:
             "blank": context.blank,
             "lookup": self.lookup(),
             "printed": "" if context.printed_at is None else f"{local(context.printed_at):%H:%M %d/%m/%Y}",
-            "blocks": [block for section in body for block in self.section(section)],
+            "blocks": _closed(block for section in body for block in self.section(section)),
         }
 
     def lookup(self) -> Node | None:
@@ -129,7 +137,14 @@ class _Tree:
                 yield self.drawing(item)
         elif item.type == "chart":
             svg = chart_svg(self.form, item, self.answers)
-            yield {"k": "picture", "label": _label(item), "svg": svg, "legend": [], "height": None}
+            yield {
+                "k": "picture",
+                "label": _label(item),
+                "svg": svg,
+                "legend": [],
+                "height": None,
+                "low": False,
+            }
         elif item.type == "display":
             yield {"k": "note", "text": item.label}
         elif item.type == "table":
@@ -152,6 +167,7 @@ class _Tree:
             "svg": svg,
             "legend": words,
             "height": item.layout.lines,
+            "low": item.figure == _EMPTY_FIGURE,
         }
 
     def group(self, item: Item) -> Iterator[Node]:
@@ -267,6 +283,7 @@ class _Tree:
             "label": _label(item),
             "heads": [c.label for c in columns],
             "weights": [c.layout.weight or 3 for c in columns],
+            "words": _longest(columns, rows),
             "rows": rows,
         }
 
@@ -289,6 +306,7 @@ class _Tree:
             "k": "sheet",
             "heads": [c.label for c in item.children],
             "weights": [c.layout.weight or 3 for c in item.children],
+            "words": _longest(item.children, rows),
             "rows": rows,
             "empty": not self.entries(item),
         }
@@ -347,6 +365,39 @@ class _Row:
             self.cells[-1]["span"] += 12 - self.used
             yield {"k": "row", "cells": self.cells}
         self.cells, self.used = [], 0
+
+
+def _closed(blocks: Iterable[Node]) -> list[Node]:
+    """Signature places together with the last lines above them, so that they are never alone on a page."""
+    out: list[Node] = []
+    for block in blocks:
+        if block["k"] == "sign":
+            block = {"k": "closing", "sign": block, **_taken(out)}
+        out.append(block)
+    return out
+
+
+def _taken(above: list[Node]) -> Node:
+    """Takes from the blocks above what stays with the signatures: up to three rows, and the block before these."""
+    rows: list[Node] = []
+    while above and above[-1]["k"] in ("row", "note") and len(rows) < _LAST_ROWS:
+        rows.insert(0, above.pop())
+    if not above or above[-1]["k"] not in ("long", "table", "frame"):
+        return {"before": None, "rows": rows}
+    before = above.pop()
+    if before["k"] == "table" and len(before["rows"]) > _SHORT_TABLE:
+        above.append({**before, "rows": before["rows"][:-_LAST_ROWS], "open": True})
+        before = {**before, "rows": before["rows"][-_LAST_ROWS:], "label": None}
+    return {"before": before, "rows": rows}
+
+
+def _longest(columns: Sequence[Item], rows: Sequence[Sequence[Node]]) -> list[str]:
+    """The longest word of each column, up to what a column can be made wide for."""
+    out = []
+    for n, column in enumerate(columns):
+        words = [w for text in (column.label, *(row[n]["t"] for row in rows)) for w in text.split()]
+        out.append(max((w for w in words if len(w) <= _WIDEST_WORD), key=len, default=""))
+    return out
 
 
 def _label(item: Item) -> str:
