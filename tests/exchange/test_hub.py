@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from benhan.access import sensitivity_guard
 from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import dumps
 from benhan.exchange import counts, disclosures_for, find, grant, receive, records_of, retrieve, take_report
@@ -178,3 +179,58 @@ async def test_status_counts_and_older_report_never_wins(hub: Hub) -> None:
         0,
     )
     assert [r.state for r in await records_of(hub.repo, hub.a.id)] == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "purpose", "opens"),
+    [
+        ("referral", (), "TREAT", False),
+        ("consent", (), "TREAT", False),
+        ("consent", ("tam-than",), "TREAT", False),
+        ("consent", ("hiv",), "TREAT", True),
+        ("consent", ("hiv",), "HRESCH", None),
+        ("break-glass", (), "TREAT", True),
+    ],
+)
+async def test_a_sensitive_paper_needs_a_right_of_its_own(hub: Hub, kind, groups, purpose, opens) -> None:
+    """ITI-67 and ITI-68: a masked paper is neither found, counted nor handed over; another right does not open it."""
+    hub.repo.store.guard_with(sensitivity_guard)
+    secret = replace(a_message().documents[0], security=("hiv",))
+    plain = replace(
+        secret, security=(), master_id="urn:uuid:22222222-2222-4222-8222-000000000003", data=b"%PDF-1.7 ba"
+    )
+    await provided(hub, replace(a_message(), documents=(secret, plain)))
+    sender, evidence = (hub.a if kind == "referral" else hub.b), ("a" * 64 if kind == "consent" else "")
+    await grant(
+        hub.repo, sender, hub.b, CCCD, kind, "Lý do đủ dài để ghi lại", DOCTOR, evidence,
+        purpose=purpose, groups=groups,
+    )  # fmt: skip
+    if opens is None:  # a right for research is none for treatment
+        with pytest.raises(NotAllowed):
+            await find(hub.repo, hub.b, CCCD, DOCTOR)
+        with pytest.raises(NotFound):
+            await retrieve(hub.repo, hub.b, plain.sha256, DOCTOR)
+        return
+    bundle = await find(hub.repo, hub.b, CCCD, DOCTOR)
+    assert bundle["total"] == len(bundle["entry"]) == (2 if opens else 1)
+    assert (secret.master_id in str(bundle)) is opens
+    if opens:
+        assert (await retrieve(hub.repo, hub.b, secret.sha256, DOCTOR))[0] == secret.data
+    else:
+        with pytest.raises(NotFound):
+            await retrieve(hub.repo, hub.b, secret.sha256, DOCTOR)
+    assert (await retrieve(hub.repo, hub.b, plain.sha256, DOCTOR))[0] == plain.data
+
+
+async def test_consent_is_kept_as_fhir_with_purpose_groups_and_evidence(hub: Hub) -> None:
+    """The Consent says for what, what of, until when, to whom, and carries the hash of the evidence."""
+    await provided(hub)
+    await grant(
+        hub.repo, hub.b, hub.b, CCCD, "consent", "Người bệnh đồng ý", DOCTOR, "a" * 64, groups=("hiv",)
+    )
+    (kept,) = (await hub.repo.search("Consent", [])).entries
+    provision = kept.data["provision"]
+    assert [c["code"] for c in provision["purpose"]] == ["TREAT"]
+    assert [c["code"] for c in provision["securityLabel"]] == ["hiv"]
+    assert kept.data["sourceAttachment"]["url"] == "urn:sha256:" + "a" * 64
+    assert provision["actor"][0]["reference"]["identifier"]["value"] == hub.b.code

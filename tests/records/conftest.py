@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benhan.access import sensitivity_guard
 from benhan.base.clock import FrozenClock
 from benhan.base.settings import Settings
 from benhan.records import closed_record_guard
@@ -70,7 +71,7 @@ async def ward(
     settings: Settings, clock: FrozenClock, build: Any, plain_ink: PlainInk
 ) -> AsyncIterator[Repository]:
     """A facility with the guard of closed records in place and a clock that stands still."""
-    store = await Store.open(settings, clock=clock, guards=[closed_record_guard])
+    store = await Store.open(settings, clock=clock, guards=[closed_record_guard, sensitivity_guard])
     try:
         tenant = await store.create_tenant("facility", "51Z01", "Bệnh viện Đa khoa tỉnh Quảng Ngãi")
         yield store.repo(build.ctx(tenant), SystemPolicy())

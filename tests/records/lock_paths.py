@@ -51,6 +51,7 @@ COMMANDS = {
     "serve", "worker", "machine-door", "migrate", "doctor", "export", "backup", "restore", "reindex", "view", "bench",
     "demo", "totp", "validate", "facility add", "facility list", "user add", "user roles", "cert ca", "cert node",
     "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "simulate bhyt",
+    "sensitive list", "sensitive add", "sensitive remove",
     "simulate csc", "simulate pki",
 }  # fmt: skip
 
@@ -69,7 +70,7 @@ REPOSITORY_WRITES = {
     "update", "write",
 }  # fmt: skip
 REPOSITORY_OTHERS = {
-    "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "history", "history_page",
+    "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "for_guard", "history", "history_page",
     "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
     "search", "transaction", "vread",
 }  # fmt: skip

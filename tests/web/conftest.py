@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from benhan.access import new_totp_secret, onboard, totp_code
+from benhan.access import new_totp_secret, onboard, sensitivity_guard, totp_code
 from benhan.base.settings import Settings
 from benhan.records import closed_record_guard
 from benhan.signing import KeyStore
@@ -124,7 +124,7 @@ def words(html: str) -> str:
 @pytest.fixture
 async def house(settings: Settings) -> AsyncIterator[House]:
     """A facility with a doctor, on a fresh database with the guard of closed records."""
-    store = await Store.open(settings, guards=[closed_record_guard])
+    store = await Store.open(settings, guards=[closed_record_guard, sensitivity_guard])
     try:
         tenant = await store.create_tenant("facility", "51Z01", "Bệnh viện Thử nghiệm")
         made = House(store, tenant)

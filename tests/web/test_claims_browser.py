@@ -18,7 +18,7 @@ import uvicorn
 from playwright.async_api import Page, async_playwright
 
 from benhan import records
-from benhan.access import new_totp_secret, onboard, totp_code
+from benhan.access import new_totp_secret, onboard, sensitivity_guard, totp_code
 from benhan.gateways.bhyt import (
     check,
     claim_row,
@@ -93,7 +93,7 @@ async def office(house: Any, portal: str, monkeypatch: pytest.MonkeyPatch) -> As
     monkeypatch.setattr("benhan.records.ink.signing", PlainInk())
     register_jobs()
     own = house.store.settings.model_copy(update={"bhyt_url": portal, "bhyt_username": "thu-nghiem"})
-    store = await Store.open(own, guards=[closed_record_guard])
+    store = await Store.open(own, guards=[closed_record_guard, sensitivity_guard])
     try:
         yield store
     finally:

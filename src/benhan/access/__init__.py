@@ -40,6 +40,11 @@ Grants (hub)
     patient, grantee, reason, until=None)`` · ``revoke_grant`` · ``active_grants(repo, patient=None,
     grantee=None)`` · ``open_reviews`` · ``review_break_glass``. ``patient`` is the bare id.
 
+Sensitive groups
+    ``sensitivity_guard`` (WriteGuard) notes them · ``sensitive_rules(repo) -> SensitiveRules`` · ``set_sensitive_rule(repo,
+    SensitiveRule(group, system, prefix), active=…, reason=…)`` · ``relabel_sensitive(repo)`` ·
+    ``sensitive_groups_of(repo, type, id)`` · permission ``sensitive.read`` says who treats (khoa) or is cleared (facility).
+
 Certificates
     ``create_ca(dir)`` (``ca.crt``, ``ca.key``) · ``issue_node(ca_dir, name, hosts, out) ->
     NodeFiles(cert, key, ca, thumbprint, not_after)`` (``name.crt``, ``name.key``) ·
@@ -99,6 +104,29 @@ from benhan.access.memory import remembered_sessions
 from benhan.access.permissions import Account, HeldRole, SignedIn, may, require
 from benhan.access.policy import AccessPolicy
 from benhan.access.roles import Permission, Role, permissions, roles
+from benhan.access.sensitivity import (
+    LABELS as SENSITIVE_LABELS,
+)
+from benhan.access.sensitivity import (
+    Rule as SensitiveRule,
+)
+from benhan.access.sensitivity import (
+    Rules as SensitiveRules,
+)
+from benhan.access.sensitivity import (
+    group_titles as sensitive_group_titles,
+)
+from benhan.access.sensitivity import (
+    groups_of_row as sensitive_groups_of,
+)
+from benhan.access.sensitivity import (
+    relabel as relabel_sensitive,
+)
+from benhan.access.sensitivity import (
+    sensitive_rules,
+    sensitivity_guard,
+    set_sensitive_rule,
+)
 from benhan.access.sessions import (
     SessionToken,
     csrf_of,
@@ -121,6 +149,7 @@ __all__ = [
     "COOKIE",
     "CSRF_FIELD",
     "CSRF_HEADER",
+    "SENSITIVE_LABELS",
     "AccessPolicy",
     "AccessToken",
     "Account",
@@ -134,6 +163,8 @@ __all__ = [
     "Permission",
     "Review",
     "Role",
+    "SensitiveRule",
+    "SensitiveRules",
     "SessionToken",
     "SignedIn",
     "TokenRefused",
@@ -173,6 +204,7 @@ __all__ = [
     "read_account",
     "read_statement",
     "register_client",
+    "relabel_sensitive",
     "remembered_sessions",
     "require",
     "reset_password",
@@ -180,7 +212,12 @@ __all__ = [
     "revoke_grant",
     "roles",
     "roles_held",
+    "sensitive_group_titles",
+    "sensitive_groups_of",
+    "sensitive_rules",
+    "sensitivity_guard",
     "session_ctx",
+    "set_sensitive_rule",
     "sign_in",
     "sign_out",
     "sign_statement",

@@ -1,4 +1,4 @@
-"""Grants at the hub: by consent, referral or break-glass a facility may read what others keep of one patient.
+"""Grants: at the hub a facility may read what others keep of one patient, in a facility an account what is hidden.
 
 The table ``access_grant`` lies in the store, where row-level security asks it. Source: Luật 91/2025/QH15
 Điều 26, Luật KCB 15/2023/QH15 Điều 69.
@@ -6,6 +6,7 @@ The table ``access_grant`` lies in the store, where row-level security asks it. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from benhan.store import Repository
 KINDS = ("consent", "referral", "break-glass", "custodian")
 LEAST_REASON = 10
 LONGEST_BREAK_GLASS = timedelta(hours=24)
+_EMERGENCY = ("TREAT", "ETREAT")
 REVIEW_WITHIN = timedelta(days=3)
 
 
@@ -53,10 +55,18 @@ class Review:
 
 
 async def grant_access(
-    repo: Repository, kind: str, patient: str, grantee: UUID, until: datetime | None, reason: str
+    repo: Repository,
+    kind: str,
+    patient: str,
+    grantee: UUID,
+    until: datetime | None,
+    reason: str,
+    *,
+    groups: Sequence[str] = (),
+    purposes: Sequence[str] = (),
 ) -> UUID:
-    """Open a patient's documents to a facility until an instant (None only for custodian). Who may is asked
-    above.
+    """Open a patient's documents to a facility (or account) until an instant (None only for custodian). Who may is
+    asked above. ``groups``: sensitive groups it opens (break-glass opens all); ``purposes``: for these only.
 
     Raises: ``InvalidInput`` (access.bad-grant).
     """
@@ -72,7 +82,7 @@ async def grant_access(
         await run(
             tx,
             "insert into access_grant (tenant, id, patient_id, grantee, kind, valid_from, valid_to, reason, "
-            "granted_by) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "granted_by, groups, purposes) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 repo.ctx.tenant,
                 grant,
@@ -83,6 +93,8 @@ async def grant_access(
                 until,
                 reason.strip(),
                 repo.ctx.actor.reference,
+                list(groups),
+                list(purposes),
             ),
         )
         await tx.audit(
@@ -110,7 +122,7 @@ async def break_glass(
     if end > now + LONGEST_BREAK_GLASS:
         raise InvalidInput("access.bad-grant", "Mở khẩn cấp không quá 24 giờ.", expression="until")
     async with repo.transaction() as tx:
-        grant = await grant_access(tx, "break-glass", patient, grantee, end, reason)
+        grant = await grant_access(tx, "break-glass", patient, grantee, end, reason, purposes=_EMERGENCY)
         await run(
             tx,
             "insert into break_glass_review (tenant, grant_id, patient_id, opened_by, opened_at, due_at) "

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 
 from benhan.access._rows import door, one, run, sha256
 from benhan.access.policy import AccessPolicy
-from benhan.access.scopes import narrow, parse
+from benhan.access.scopes import SENSITIVE, narrow, parse
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotAuthenticated
 from benhan.base.ids import new_uuid
@@ -152,7 +152,7 @@ async def register_client(
         problem = "Tên máy chỉ gồm chữ không dấu, số, dấu chấm và gạch."
     elif not thumbprints or not all(_THUMBPRINT.fullmatch(t) for t in thumbprints):
         problem = "Vân tay chứng thư phải là SHA-256 dạng base64url."
-    elif not scopes.split() or not all(parse(s) for s in scopes.split()):
+    elif not scopes.split() or not all(s == SENSITIVE or parse(s) for s in scopes.split()):
         problem = "Phạm vi quyền phải có dạng system/Loại.cruds (thêm x nếu được xuất hàng loạt)."
     elif repo.store.settings.role == "hub" and facility is None:
         problem = "Tại trục liên thông, máy kết nối phải thuộc một cơ sở."
@@ -454,6 +454,7 @@ def _at_work(client: MachineClient, scopes: str, purpose: str, correlation_id: s
         purpose=purpose,
         correlation_id=correlation_id,
         reader=client.facility,
+        sight=None if SENSITIVE in scopes.split() else uuid5(NAMESPACE_URL, client.client_id),
     )
     return MachineIn(ctx, AccessPolicy.of_scopes(scopes), client, scopes)
 

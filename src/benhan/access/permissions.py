@@ -7,7 +7,7 @@ roster gives a role in further khoa for a shift only. A facility may narrow or w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -89,6 +89,25 @@ def may(signed_in: SignedIn, permission: str, *, khoa: str | None = None) -> boo
         if scope == "khoa" and (held.khoa is None or khoa is None or held.khoa == khoa):
             return True
     return False
+
+
+def sight_of(
+    account: Account, held: Sequence[HeldRole], overrides: Mapping[tuple[str, str], PermissionScope]
+) -> tuple[UUID | None, frozenset[str]]:
+    """From whom sensitive rows are hidden (None: from nobody here), and the khoa whose patients are treated all the same.
+
+    ``sensitive.read`` with scope facility, or held in the whole facility, clears; a patient sees the own record.
+    """
+    if account.kind == "patient":
+        return None, frozenset()
+    table, khoa = permissions()["sensitive.read"].roles, set[str]()
+    for role in held:
+        scope = overrides.get(("sensitive.read", role.role), table.get(role.role, "none"))
+        if scope == "facility" or (scope == "khoa" and role.khoa is None):
+            return None, frozenset()
+        if scope == "khoa" and role.khoa is not None:
+            khoa.add(role.khoa)
+    return account.id, frozenset(khoa)
 
 
 def require(signed_in: SignedIn, permission: str, *, khoa: str | None = None) -> None:

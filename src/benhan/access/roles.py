@@ -59,7 +59,9 @@ def actions_of(letters: str) -> frozenset[Action]:
     return frozenset(out)
 
 
-def _table(name: str) -> dict[str, Any]:
+@cache
+def table(name: str) -> dict[str, Any]:
+    """A table of this room; not to be changed by who reads it."""
     text = files("benhan.access").joinpath("data", name).read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
@@ -74,8 +76,7 @@ def roles() -> tuple[Role, ...]:
 def role_table() -> Mapping[str, Role]:
     """All roles by code."""
     return {
-        code: Role(code, r["title"], r["kind"], r["khoa"])
-        for code, r in _table("roles.yaml")["roles"].items()
+        code: Role(code, r["title"], r["kind"], r["khoa"]) for code, r in table("roles.yaml")["roles"].items()
     }
 
 
@@ -84,20 +85,20 @@ def permissions() -> Mapping[str, Permission]:
     """All permissions by name."""
     return {
         name: Permission(name, p["title"], dict(p["roles"]))
-        for name, p in _table("permissions.yaml")["permissions"].items()
+        for name, p in table("permissions.yaml")["permissions"].items()
     }
 
 
 @cache
 def groups() -> Mapping[str, tuple[str, ...]]:
     """Groups of resource types; a type lies in one group only."""
-    return {name: tuple(types) for name, types in _table("resources.yaml")["groups"].items()}
+    return {name: tuple(types) for name, types in table("resources.yaml")["groups"].items()}
 
 
 @cache
 def role_rights(role: str) -> Mapping[str, frozenset[Action]]:
     """Resource type → actions of one role; empty for a role that is not in the table."""
-    rights = _table("resources.yaml")["roles"].get(role, {})
+    rights = table("resources.yaml")["roles"].get(role, {})
     return {kind: actions_of(letters) for group, letters in rights.items() for kind in groups()[group]}
 
 

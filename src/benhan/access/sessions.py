@@ -8,14 +8,14 @@ import base64
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from benhan.access._rows import door, one, rows, run, sha256
 from benhan.access.accounts import account_of, overrides_of, roles_held, use_totp, username_of
 from benhan.access.passwords import verify_password
-from benhan.access.permissions import Account, Pending, SignedIn
+from benhan.access.permissions import Account, Pending, SignedIn, sight_of
 from benhan.access.policy import AccessPolicy
 from benhan.base.errors import NotAuthenticated, TooMany
 from benhan.store import Actor, Ctx, Repository, Store
@@ -176,8 +176,10 @@ async def session_ctx(
     actor = Actor(reference=account.person, display=account.display, kind="person", account_id=account.id)
     codes = frozenset(h.role for h in held)
     pending = _pending(account)
+    ctx = Ctx(tenant=tenant, actor=actor, roles=codes, purpose=purpose, correlation_id=correlation_id)
+    sight, khoa = sight_of(account, held, overrides)
     return SignedIn(
-        ctx=Ctx(tenant=tenant, actor=actor, roles=codes, purpose=purpose, correlation_id=correlation_id),
+        ctx=replace(ctx, sight=sight, khoa=khoa),
         policy=AccessPolicy.nothing() if pending else AccessPolicy.of_roles(codes, patient),
         account=account,
         roles=held,

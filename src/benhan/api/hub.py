@@ -27,6 +27,7 @@ from benhan.base.settings import Settings
 from benhan.exchange import (
     ENVELOPE_KIND,
     HUB,
+    PURPOSES,
     answer_json,
     disclosures_for,
     find,
@@ -91,6 +92,14 @@ def _requester(request: Request, facility: TenantInfo) -> str:
     return unquote(request.headers.get("Benhan-Requester", ""))[:200] or facility.name
 
 
+def _purpose(request: Request) -> str:
+    """What the caller looks for, as ``Benhan-Purpose`` says; a right serves its purpose only."""
+    purpose = request.headers.get("Benhan-Purpose", "TREAT")
+    if purpose not in PURPOSES:
+        raise InvalidInput("exchange.bad-purpose", "Mục đích xem phải là TREAT, HPAYMT, HRESCH hoặc PUBHLTH.")
+    return purpose
+
+
 class _Door:
     def __init__(self, store: Store, seal: Seal) -> None:
         self._store = store
@@ -104,7 +113,11 @@ class _Door:
             raise NotAuthenticated("access.bad-token", "Thẻ truy cập của máy kết nối không còn giá trị.")
         correlation_id = correlation_of(request)
         machine = await token_ctx(
-            self._store, bearer.strip(), client_thumbprint(request), correlation_id=correlation_id
+            self._store,
+            bearer.strip(),
+            client_thumbprint(request),
+            purpose=_purpose(request),
+            correlation_id=correlation_id,
         )
         machine.policy.check(machine.ctx, action, "DocumentReference", None)
         facility = next((t for t in await self._store.tenants() if t.id == machine.client.facility), None)
@@ -112,7 +125,7 @@ class _Door:
             raise NotAllowed(
                 "exchange.no-facility", "Máy kết nối này không thuộc cơ sở nào ở trục liên thông."
             )
-        repo = self._store.repo(replace(machine.ctx, reader=None), SystemPolicy())
+        repo = self._store.repo(replace(machine.ctx, reader=None, sight=None), SystemPolicy())
         return Caller(repo, facility, machine.client)
 
     async def provide(self, request: Request) -> Response:
@@ -205,6 +218,8 @@ class _Door:
             str(body.get("reason", "")),
             _requester(request, caller.facility),
             str(body.get("evidence") or ""),
+            purpose=str(body.get("purpose") or "TREAT"),
+            groups=[str(group) for group in body.get("groups") or []],
         )
         return _answer(made)
 

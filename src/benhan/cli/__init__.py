@@ -15,6 +15,7 @@ import typer
 GROUPS = (
     "serving",
     "admin",
+    "sensitive",
     "data",
     "view",
     "bhyt",

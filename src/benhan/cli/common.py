@@ -59,10 +59,11 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """The store of this installation, closed afterwards."""
+    from benhan.access import sensitivity_guard
     from benhan.api import subscription_guard
     from benhan.records import closed_record_guard
 
-    store = await Store.open(settings, guards=[closed_record_guard, subscription_guard])
+    store = await Store.open(settings, guards=[closed_record_guard, subscription_guard, sensitivity_guard])
     try:
         yield store
     finally:

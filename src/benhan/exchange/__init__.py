@@ -53,13 +53,14 @@ from benhan.exchange.outgoing import (
     queue_counts,
     state_of,
 )
-from benhan.exchange.rights import Right, grant, person_of, right_of
+from benhan.exchange.rights import PURPOSES, Right, grant, person_of, right_of
 from benhan.exchange.status import FacilityCounts, RecordStatus, counts, read_report, records_of, take_report
 
 __all__ = [
     "ENVELOPE_KIND",
     "HUB",
     "LANES",
+    "PURPOSES",
     "Comparison",
     "Document",
     "Envelope",

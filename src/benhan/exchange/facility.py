@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from benhan.access import sensitive_groups_of
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import NeighbourFailed, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject, dumps, loads_object
@@ -167,6 +168,7 @@ async def _document(repo: Repository, stored: Stored, kind: str, title: str, ma_
         author=", ".join(a.get("display", "") for a in data.get("author") or []),
         event=ma_lk,
         period_start=str(((data.get("context") or {}).get("period") or {}).get("start", "")),
+        security=await sensitive_groups_of(repo, stored.type, stored.id),
     )
 
 

@@ -16,7 +16,7 @@ from benhan.base.errors import Conflict, NotAllowed
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.catalogue import systems
 from benhan.exchange._rows import connection_of
-from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide
+from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide, security_label
 from benhan.identity import link_patient
 from benhan.signing import Signer, TimeStamper, sign_cades
 from benhan.store import Repository, TenantInfo
@@ -179,6 +179,7 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
         "custodian": {
             "identifier": {"system": systems.MA_CSKCB, "value": submission.source_id.rsplit(":", 1)[-1]}
         },
+        "securityLabel": security_label(document),
         "content": [
             {
                 "attachment": {

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from benhan.access import SENSITIVE_LABELS
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import InvalidInput, Issue
 from benhan.base.json_door import JsonObject
@@ -27,6 +28,7 @@ DOCUMENT = PROFILE + "IHE.MHD.Comprehensive.DocumentReference"
 LIST_TYPES = "https://profiles.ihe.net/ITI/MHD/CodeSystem/MHDlistTypes"
 SOURCE_ID = PROFILE + "ihe-sourceId"
 URI = "urn:ietf:rfc:3986"
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PAPER_KIND = "urn:benhan:paper"
 MAX_DOCUMENTS = 500
 
@@ -46,6 +48,8 @@ class Document:
     event: str = ""
     period_start: str = ""
     replaces: str | None = None
+    #: sensitive groups (`SENSITIVE_LABELS`); empty: normal confidentiality
+    security: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -129,6 +133,7 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
         "subject": {"reference": patient},
         "date": fhir_instant(document.created),
         "description": document.title,
+        "securityLabel": security_label(document),
         "content": [
             {
                 "attachment": {
@@ -159,6 +164,13 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
             {"code": "replaces", "target": {"identifier": {"system": URI, "value": document.replaces}}}
         ]
     return out
+
+
+def security_label(document: Document) -> list[JsonObject]:
+    """Confidentiality (R for a sensitive paper, else N) and the groups it belongs to."""
+    code = "R" if document.security else "N"
+    groups = [{"coding": [{"system": SENSITIVE_LABELS, "code": group}]} for group in document.security]
+    return [{"coding": [{"system": CONFIDENTIALITY, "code": code}]}, *groups]
 
 
 class _Faults:
@@ -294,6 +306,12 @@ def _read_document(
         event=str(next((r["identifier"].get("value", "") for r in related if r.get("identifier")), "")),
         period_start=str(((resource.get("context") or {}).get("period") or {}).get("start", "")),
         replaces=replaces,
+        security=tuple(
+            str(c.get("code", ""))
+            for label in resource.get("securityLabel") or []
+            for c in label.get("coding") or []
+            if c.get("system") == SENSITIVE_LABELS
+        ),
     )
 
 

@@ -6,12 +6,13 @@ The grant itself lies in the store, where row-level security asks it; here it is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from benhan.access import break_glass, grant_access
+from benhan.access import SENSITIVE_LABELS, break_glass, grant_access
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject
@@ -28,9 +29,13 @@ LIFE: dict[str, timedelta] = {
     "break-glass": timedelta(hours=4),
 }
 
+#: Purposes of use (v3 ActReason) a person may consent to: treatment, payment, research, public health.
+PURPOSES = ("TREAT", "HPAYMT", "HRESCH", "PUBHLTH")
+
 _ACTIVE = (
     "select kind, reason from access_grant where tenant = %s and patient_id = %s and grantee = %s "
     "and kind <> 'custodian' and revoked_at is null and valid_from <= %s and valid_to > %s "
+    "and (purposes = '{}' or %s = any(purposes)) "
     "order by case kind when 'consent' then 0 when 'referral' then 1 else 2 end, valid_to desc limit 1"
 )
 
@@ -58,7 +63,9 @@ async def right_of(repo: Repository, patient_id: str, reader: UUID) -> Right | N
     """The strongest right ``reader`` now has to documents of other facilities about this person, or None."""
     now = repo.clock.now()
     async with repo.transaction() as tx:
-        cursor = await connection_of(tx).execute(_ACTIVE, (repo.ctx.tenant, patient_id, reader, now, now))
+        cursor = await connection_of(tx).execute(
+            _ACTIVE, (repo.ctx.tenant, patient_id, reader, now, now, repo.ctx.purpose)
+        )
         row = await cursor.fetchone()
     return None if row is None else Right(row[0], row[1])
 
@@ -72,16 +79,26 @@ async def grant(
     reason: str,
     requester: str,
     evidence_sha256: str = "",
+    *,
+    purpose: str = "TREAT",
+    groups: Sequence[str] = (),
 ) -> JsonObject:
     """Open documents about a person to ``grantee``.
 
     A consent is sent by the facility that holds the person's evidence (its hash is kept); a referral only by a
     facility that keeps documents of the person, for another; break-glass only for oneself, with a reason, and it
-    goes on the review list.
+    goes on the review list. A right serves one ``purpose`` of use (consent: any of `PURPOSES`; else treatment).
+    ``groups``: sensitive groups that the person's consent names; without them their papers stay hidden.
     Raises: ``InvalidInput`` (exchange.bad-grant), ``NotAllowed`` (exchange.not-yours-to-refer), ``NotFound``.
     """
     if kind not in LIFE:
         raise InvalidInput("exchange.bad-grant", "Loại quyền phải là consent, referral hoặc break-glass.")
+    if purpose not in PURPOSES or (kind != "consent" and (purpose != "TREAT" or groups)):
+        raise InvalidInput(
+            "exchange.bad-grant",
+            "Mục đích phải là TREAT, HPAYMT, HRESCH hoặc PUBHLTH; chỉ sự đồng ý mới nêu mục đích khác hay nhóm nhạy cảm.",
+            expression="purpose",
+        )
     if len(reason.strip()) < 10:
         raise InvalidInput("exchange.bad-grant", "Phải ghi lý do, ít nhất 10 ký tự.", expression="reason")
     if kind == "consent" and len(evidence_sha256) != 64:
@@ -104,9 +121,13 @@ async def grant(
                 )
             await break_glass(tx, patient_id, grantee.id, reason, until=until)
         else:
-            await grant_access(tx, kind, patient_id, grantee.id, until, reason)
+            await grant_access(
+                tx, kind, patient_id, grantee.id, until, reason, groups=groups, purposes=[purpose]
+            )
         if kind == "consent":
-            await tx.create(_consent(patient_id, grantee, evidence_sha256, until.isoformat()))
+            await tx.create(
+                _consent(patient_id, grantee, evidence_sha256, until.isoformat(), purpose, groups)
+            )
         await tx.audit(
             f"grant-{kind}",
             entity=f"Patient/{patient_id}",
@@ -121,7 +142,10 @@ async def _keeps_documents(tx: Repository, patient_id: str, sender: TenantInfo) 
     return any(e.custodian == sender.id for e in found.entries)
 
 
-def _consent(patient_id: str, grantee: TenantInfo, evidence: str, until: str) -> JsonObject:
+def _consent(
+    patient_id: str, grantee: TenantInfo, evidence: str, until: str, purpose: str, groups: Sequence[str]
+) -> JsonObject:
+    labels = [{"system": SENSITIVE_LABELS, "code": group} for group in groups]
     return {
         "resourceType": "Consent",
         "status": "active",
@@ -137,6 +161,8 @@ def _consent(patient_id: str, grantee: TenantInfo, evidence: str, until: str) ->
         "provision": {
             "type": "permit",
             "period": {"end": until},
+            "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": purpose}],
+            **({"securityLabel": labels} if labels else {}),
             "actor": [
                 {
                     "role": {

@@ -203,6 +203,8 @@ async def _start(repo: Repository, kind: str, topic: str, asked: JsonObject, sen
         "actor": actor,
         "purpose": ctx.purpose,
         "reader": str(ctx.reader) if ctx.reader else None,
+        "sight": str(ctx.sight) if ctx.sight else None,
+        "khoa": sorted(ctx.khoa),
     }
     digest = await repo.store.blobs.put(os.urandom(_HEAD) + sent) if kind == "import" else ""
     async with repo.transaction() as tx:
@@ -237,7 +239,17 @@ async def _open(store: Store, tenant: UUID, payload: JsonObject) -> tuple[BulkJo
     asked, actor = job.asked, job.asked["actor"]
     who = Actor(actor["reference"], actor["display"], actor["kind"])
     reader = UUID(asked["reader"]) if asked["reader"] else None
-    ctx = Ctx(tenant, who, purpose=asked["purpose"], correlation_id=str(job.id), reader=reader)
+    sight = UUID(asked["sight"]) if asked.get("sight") else None
+    khoa = frozenset(asked.get("khoa") or ())
+    ctx = Ctx(
+        tenant,
+        who,
+        purpose=asked["purpose"],
+        correlation_id=str(job.id),
+        reader=reader,
+        sight=sight,
+        khoa=khoa,
+    )
     return job, store.repo(ctx, Rights({t: frozenset(a) for t, a in asked["rights"].items()}))
 
 

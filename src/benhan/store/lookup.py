@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from benhan.store import reading
 from benhan.store.gathering import Gathering
@@ -17,7 +16,7 @@ Place = tuple[str, str]
 
 
 class Lookup:
-    """Gives current versions by place (type, id). What row-level security asks of a caller (tenant and reader) is the same
+    """Gives current versions by place (type, id). What row-level security asks of a caller (``Ctx.sees``) is the same
     for all of one statement; policy and audit stay with each caller."""
 
     def __init__(self, store: Store) -> None:
@@ -25,7 +24,7 @@ class Lookup:
         self._group: Gathering[tuple[Ctx, Place], Current | None] = Gathering(self._find)
 
     async def current(self, ctx: Ctx, place: Place) -> Current | None:
-        """What stands at a place, as the database shows it to the caller's tenant and reader; None: nothing.
+        """What stands at a place, as the database shows it to the caller; None: nothing.
 
         Raises: ``StoreUnavailable`` (store.unavailable), as a transaction does.
         """
@@ -36,9 +35,9 @@ class Lookup:
         await self._group.close()
 
     async def _find(self, group: list[tuple[Ctx, Place]]) -> list[Current | None]:
-        by_sight: dict[tuple[UUID, UUID | None], list[int]] = {}
+        by_sight: dict[tuple[str, ...], list[int]] = {}
         for number, (ctx, _) in enumerate(group):
-            by_sight.setdefault((ctx.tenant, ctx.reader), []).append(number)
+            by_sight.setdefault(ctx.sees, []).append(number)
         found: list[Current | None] = [None] * len(group)
         for numbers in by_sight.values():
             held = await self._ask(group[numbers[0]][0], {group[number][1] for number in numbers})

@@ -37,6 +37,9 @@ class Ctx:
 
     ``reader`` is set at the hub only: the facility (its tenant id there) that reads. Row-level security then shows
     rows whose custodian it is, and rows of patients for whom it holds a grant in force.
+
+    ``sight`` is the account (or machine) from whom row-level security hides rows of sensitive groups, unless it wrote
+    them, holds a grant that opens them, or treats the patient in one of ``khoa``; None: nothing is hidden on its account.
     """
 
     tenant: UUID
@@ -45,6 +48,19 @@ class Ctx:
     purpose: str = "TREAT"
     correlation_id: str = ""
     reader: UUID | None = None
+    sight: UUID | None = None
+    khoa: frozenset[str] = frozenset()
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """What row-level security knows of the caller: those alike in it see the same rows."""
+        return (
+            str(self.tenant),
+            "" if self.reader is None else str(self.reader),
+            "" if self.sight is None else str(self.sight),
+            ",".join(sorted(self.khoa)),
+            self.purpose,
+        )
 
 
 class Action(StrEnum):

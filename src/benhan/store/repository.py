@@ -30,6 +30,7 @@ from benhan.store.model import (
     SearchPage,
     SearchParams,
     Stored,
+    SystemPolicy,
     check_content,
 )
 from benhan.store.patching import prepare_patch
@@ -285,6 +286,10 @@ class Repository:
         if self._tx is None:
             raise RuntimeError("store: this needs a repository inside transaction()")
         return self._tx
+
+    def for_guard(self) -> Repository:
+        """The same transaction with everything allowed: for what a guard has to look up on its own account."""
+        return Repository(self.store, self.ctx, SystemPolicy(), self._open)
 
     async def one(self, sql: str, values: tuple[Any, ...] | dict[str, Any]) -> Any:
         """First row of a constant statement."""

@@ -1,4 +1,4 @@
-"""One database transaction of one caller: tenant, reader, actor and clock set for it, and nothing left behind.
+"""One database transaction of one caller: tenant, what it sees, actor and clock set for it, and nothing left behind.
 
 The settings are LOCAL: after commit or rollback they are gone, and row-level security shows nothing until they are
 set again. Reads made inside a transaction are audited with it when it commits and all the same when it does not.
@@ -26,7 +26,8 @@ Statement = tuple[bytes, Any]
 BEGIN = "begin"
 SET = (
     "select set_config('benhan.tenant', %s, true), set_config('benhan.reader', %s, true), "
-    "set_config('benhan.actor', %s, true), set_config('benhan.now', %s, true)"
+    "set_config('benhan.sight', %s, true), set_config('benhan.khoa', %s, true), "
+    "set_config('benhan.purpose', %s, true), set_config('benhan.actor', %s, true), set_config('benhan.now', %s, true)"
 )
 _log = logging.getLogger("benhan.store")
 
@@ -54,14 +55,9 @@ class Transaction:
     last: Statement | None = None
 
 
-def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, str, str, str]:
+def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, ...]:
     """Values for ``SET``."""
-    return (
-        str(ctx.tenant),
-        "" if ctx.reader is None else str(ctx.reader),
-        ctx.actor.reference,
-        clock.now().isoformat(),
-    )
+    return (*ctx.sees, ctx.actor.reference, clock.now().isoformat())
 
 
 @asynccontextmanager

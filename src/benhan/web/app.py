@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benhan import api
+from benhan.access import sensitivity_guard
 from benhan.base.errors import BenhanError
 from benhan.base.ids import new_id
 from benhan.base.settings import Settings
@@ -172,6 +173,8 @@ class NodeApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def node_app(settings: Settings, guards: Sequence[WriteGuard] = (closed_record_guard,)) -> ASGIApp:
+def node_app(
+    settings: Settings, guards: Sequence[WriteGuard] = (closed_record_guard, sensitivity_guard)
+) -> ASGIApp:
     """The app of a server process: the store is opened by the process itself."""
     return NodeApp(settings, guards)

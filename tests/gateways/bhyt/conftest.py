@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from benhan.access import sensitivity_guard
 from benhan.base.clock import FrozenClock
 from benhan.base.settings import Settings
 from benhan.gateways.bhyt import create_simulator
@@ -97,7 +98,7 @@ async def open_ward(
 
     async def make(url: str | None) -> Repository:
         own = settings.model_copy(update={"bhyt_url": url, "bhyt_username": "thu-nghiem"})
-        store = await Store.open(own, clock=clock, guards=[closed_record_guard])
+        store = await Store.open(own, clock=clock, guards=[closed_record_guard, sensitivity_guard])
         opened.append(store)
         tenant = await store.create_tenant("facility", "51Z01", "Bệnh viện Đa khoa tỉnh Quảng Ngãi")
         return store.repo(build.ctx(tenant), SystemPolicy())
