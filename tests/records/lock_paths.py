@@ -70,8 +70,8 @@ REPOSITORY_WRITES = {
     "update", "write",
 }  # fmt: skip
 REPOSITORY_OTHERS = {
-    "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "for_guard", "history", "history_page",
-    "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
+    "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "for_guard", "history",
+    "history_page", "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
     "search", "transaction", "vread",
 }  # fmt: skip
 
