@@ -71,8 +71,8 @@ REPOSITORY_WRITES = {
 }  # fmt: skip
 REPOSITORY_OTHERS = {
     "all", "audit", "audit_of_patient", "clock", "connection", "count", "current", "export", "for_guard", "history",
-    "history_page", "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection", "outbox", "read",
-    "search", "transaction", "vread",
+    "history_page", "lock_currents", "locking", "looking", "note", "note_entry", "one", "only_match", "open_connection",
+    "outbox", "read", "search", "transaction", "vread",
 }  # fmt: skip
 
 #: tables that the application's role may write: "attacked" below, or why a row there is no content of a record
@@ -100,8 +100,15 @@ TABLES = {
 #: beginnings of the names of other rooms' tables: none of them holds content of a record
 OTHER_ROOMS = (
     "access_", "account", "bhyt_", "bulk_", "claim", "client", "custom_", "exchange_", "form_", "identity_", "job_",
-    "link_", "machine_", "person_", "procrastinate_", "role_", "session", "signing_", "subscription", "totp_",
+    "link_", "machine_", "person_", "procrastinate_", "role_", "sensitive_", "session", "signing_", "subscription", "totp_",
 )  # fmt: skip
 
 #: tables without a common beginning
-SMALL = {"password_history", "sign_in_attempt", "permission_override", "used_jti", "break_glass_review"}
+SMALL = {
+    "password_history",
+    "sign_in_attempt",
+    "permission_override",
+    "used_jti",
+    "break_glass_review",
+    "care_stay",
+}
