@@ -94,6 +94,7 @@ TABLES = {
     "record_shown": "prints that wait for a signature",
     **dict.fromkeys(("record_sign_batch", "record_sign_item"), "what somebody chose to sign; the signing is attacked"),
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
+    "record_waiting": "the queue of time stamps that come later",
     "record_proof": "what the keeper noted of sealed files",
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip

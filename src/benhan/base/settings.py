@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     tsa_url: str | None = Field(
         None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA."
     )
+    tsa_away: Literal["refuse", "later"] = Field(
+        "refuse",
+        description="When tsa_url does not answer: refuse to sign, or sign and add the time stamp later (never for seals).",
+    )
     subscription_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts (`name`, or `name:port` when not 443) that subscriptions may be delivered to; empty: none.",

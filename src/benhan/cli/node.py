@@ -39,6 +39,7 @@ SYNCHRONISE_EVERY_S = 5.0
 COMPARE_EVERY_S = 6 * 3600.0
 SEAL_AUDIT_EVERY_S = 30.0
 KEEP_EVERY_S = 3600.0
+STAMP_EVERY_S = 15.0
 
 
 def configure_logging(settings: Settings) -> None:
@@ -82,7 +83,7 @@ def prepare(settings: Settings) -> None:
 async def seal_of(repo: Repository) -> tuple[Signer, TimeStamper | None]:
     """The organisation's seal and time stamper of a node, for receipts."""
     signer = await KeyStore(repo).seal_signer(repo.ctx.tenant)
-    return signer, time_stamper(repo.store.settings)
+    return signer, time_stamper(repo.store.settings, of_seal=True)
 
 
 async def serve_machines(settings: Settings) -> None:
@@ -101,6 +102,7 @@ async def work(settings: Settings, stop: asyncio.Event) -> None:
         tasks = [
             asyncio.create_task(run_worker(store, stop)),
             asyncio.create_task(_every(SEAL_AUDIT_EVERY_S, stop, store, _seal_audits)),
+            asyncio.create_task(_every(STAMP_EVERY_S, stop, store, _complete_signatures)),
             asyncio.create_task(_every(KEEP_EVERY_S, stop, store, _keep_archives)),
         ]
         if settings.role == "facility" and settings.hub_url:
@@ -144,7 +146,7 @@ async def _compare_all(store: Store) -> None:
 async def _keep_archives(store: Store) -> None:
     """What the night does: proofs looked at and renewed in time, files read again, the audit signed and checked."""
     settings = store.settings
-    roots, tsa = root_certificate(settings), time_stamper(settings)
+    roots, tsa = root_certificate(settings), time_stamper(settings, of_seal=True)
     within = timedelta(days=settings.renew_before_days)
     for info in await store.tenants():
         repo = store.system_repo(info.id)
@@ -160,6 +162,12 @@ async def _keep_archives(store: Store) -> None:
         checked = await audit_checks(repo, 1)
         if not checked or checked[0].at < now - timedelta(hours=20):
             await check_audit(repo, roots)
+
+
+async def _complete_signatures(store: Store) -> None:
+    tsa = time_stamper(store.settings, of_seal=True)
+    for info in await store.tenants():
+        await records.complete_waiting(store.system_repo(info.id), tsa)
 
 
 async def _seal_audits(store: Store) -> None:

@@ -144,6 +144,7 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
 
 End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
     destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
+Waiting (``waiting``): waiting_signatures(repo) ; complete_waiting(repo, tsa) -> int      time stamps that come later
 Proofs (``keeping``): look_at_proofs(repo) -> int ; at_risk(repo, within) -> [Proof] ; kept(repo) -> [Kept] ;
     renew_due(repo, tsa, roots) -> RenewalRun      a facility its records, the hub its copies
 
@@ -346,6 +347,7 @@ from benhan.records.types import (
     everything_allowed,
 )
 from benhan.records.vitals import SIGNS, record_vitals, vital_series
+from benhan.records.waiting import Waiting, complete_waiting, waiting_of, waiting_signatures
 from benhan.records.worklists import my_patients, papers_to_sign, records_owed
 
 __all__ = [
@@ -409,6 +411,7 @@ __all__ = [
     "TimelineItem",
     "Transition",
     "VitalSigns",
+    "Waiting",
     "WorkPaper",
     "WorkPatient",
     "WorkRecord",
@@ -447,6 +450,7 @@ __all__ = [
     "closed_record_guard",
     "closed_states",
     "complete_record",
+    "complete_waiting",
     "completeness",
     "containers",
     "content_of",
@@ -568,6 +572,8 @@ __all__ = [
     "unsettle",
     "verify_code",
     "vital_series",
+    "waiting_of",
+    "waiting_signatures",
     "withdraw_coverage",
     "withdraw_release",
     "withdraw_signature",

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from benhan.base.clock import local_date
-from benhan.base.errors import Conflict, RuleViolation
+from benhan.base.errors import Conflict, NeighbourFailed, RuleViolation
 from benhan.base.json_door import loads_object
 from benhan.catalogue import systems
 from benhan.forms import PrintedEntry, compute
@@ -25,7 +25,7 @@ from benhan.records.documents import blob_of, put_paper, render
 from benhan.records.facts import defaults, form_of
 from benhan.records.frozen import Sealing, freeze, frozen_parts, locked, sealing, signed
 from benhan.records.guard import passing
-from benhan.records.ink import ink_pdf, signature_element
+from benhan.records.ink import ink_pdf, signature_element, waiting
 from benhan.records.results import enter_result
 from benhan.records.sealing import finish_sealing
 from benhan.records.shapes import fact, id_of, late, staff_ref, with_extensions
@@ -96,6 +96,10 @@ async def sign_addendum(
     parts = await frozen_parts(repo, begun, "to-sign")
     addendum, encounter_id = _from_json(parts[_TEXT]), begun.encounter_id
     pdf = await ink_pdf(parts[_PAPER], sign, field="ky_bo_sung", reason=addendum.reason)
+    if waiting(pdf, sign, pdf=True):
+        raise NeighbourFailed(
+            "signing.tsa-away", "Ghi bổ sung cần dấu thời gian ngay; dịch vụ không trả lời, hãy thử lại."
+        )
     with passing(encounter_id):
         async with repo.transaction() as tx:
             await locked(tx, begun.id, "to-sign")

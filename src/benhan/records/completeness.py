@@ -17,6 +17,7 @@ from benhan.records.shapes import fact_of, house
 from benhan.records.sheets import entries, is_sheet
 from benhan.records.stays import pending_transfers
 from benhan.records.types import Case, Gap, Paper
+from benhan.records.waiting import waiting_of
 from benhan.store import Repository, Stored
 
 #: items that others fill in later: the records department gives the archive number when it receives the record
@@ -37,6 +38,10 @@ async def completeness(repo: Repository, encounter_id: str) -> list[Gap]:
             text = f"Yêu cầu chuyển sang {fact_of(task.data, 'den-khoa-ten')} chưa được nhận hoặc hủy."
             gaps.append(Gap("transfer-pending", text, _HEAD))
         gaps += await _open_orders(tx, encounter_id)
+        waits = await waiting_of(tx, encounter_id)
+        if waits:
+            text = f"{waits} chữ ký chờ dấu thời gian; máy tự bổ sung khi dịch vụ trả lời."
+            gaps.append(Gap("stamp-pending", text, "Công nghệ thông tin"))
         return sorted(gaps, key=lambda g: not g.blocking)
 
 

@@ -28,10 +28,11 @@ from benhan.records.documents import (
 )
 from benhan.records.extraction import extract
 from benhan.records.facts import form_of
-from benhan.records.ink import ink_pdf, signature_element
+from benhan.records.ink import ink_pdf, signature_element, waiting
 from benhan.records.shapes import connection, fact_of, id_of, staff_ref, with_extensions
 from benhan.records.signatures import may_sign, next_order, signatures_of, signing_provenance
 from benhan.records.types import Authorize, Signature, SignWith
+from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
 
 #: fact of a signature's ``Provenance``: SHA-256 of the bytes that were shown and signed
@@ -219,9 +220,11 @@ async def _put(
             "sha256": blob_of(document.data),
             "sha256-truoc": blob_of(before.data) if before and paper.kept else "",
             SEEN: seen,
+            **waiting(signed, sign, pdf=True),
         }
         signed_by = signing_provenance(sign, resource, document, now, element, known)
         made = await tx.create(with_extensions(signed_by, await next_order(tx, resource)))
+        await note_waiting(tx, made, paper.encounter_id)
         await extract(tx, resource, sign.staff)
         return made
 

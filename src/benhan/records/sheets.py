@@ -18,7 +18,7 @@ from benhan.forms import response as form_response
 from benhan.records.cases import case
 from benhan.records.documents import blob_of, content_of, document_of, put_paper, render
 from benhan.records.facts import form_of
-from benhan.records.ink import ink_pdf, signature_element
+from benhan.records.ink import ink_pdf, signature_element, waiting
 from benhan.records.papers import open_paper
 from benhan.records.shapes import (
     ext_value,
@@ -36,6 +36,7 @@ from benhan.records.shapes import (
 from benhan.records.signatures import signing_provenance
 from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.types import Authorize, Entry, JsonObject, SheetEntry, SignWith, Staff
+from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
 
 _ENDED = "da-khoa-to"
@@ -252,7 +253,7 @@ async def end_sheet(repo: Repository, sheet_id: str, sign: SignWith, *, authoriz
         )
         element = signature_element(sign, now, content="application/pdf")
         role = SignWith(sign.signer, sign.staff, sign.role or "khoa_to", sign.tsa, sign.reason)
-        await tx.create(
-            signing_provenance(role, stored, document, now, element, {"sha256": blob_of(document.data)})
-        )
+        known = {"sha256": blob_of(document.data), **waiting(pdf, sign, pdf=True)}
+        made = await tx.create(signing_provenance(role, stored, document, now, element, known))
+        await note_waiting(tx, made, encounter_id)
         return document

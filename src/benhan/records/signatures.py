@@ -18,6 +18,8 @@ from benhan.store import Repository, Stored
 
 #: fact of a ``Provenance``: its place among the acts on one paper, for acts of the same millisecond
 ORDER = "thu-tu"
+#: facts of a ``Provenance`` whose signature waits for its time stamp, and since when it has one that came later
+WAITING, STAMPED = "cho-dau-thoi-gian", "dau-thoi-gian-luc"
 SIGN, WITHDRAW, EXTRACT, SEAL = "ky", "rut-chu-ky", "trich", "niem-phong"
 
 
@@ -80,7 +82,7 @@ async def signatures_of(repo: Repository, response: Stored) -> list[Signature]:
         found.append(
             Signature(
                 act.id, role, titles.get(role, role), agent["who"]["reference"], agent["who"].get("display", ""),
-                must(act.data["recorded"]), version, stands, act.id in withdrawn,
+                must(act.data["recorded"]), version, stands, act.id in withdrawn, bool(fact_of(act.data, WAITING)),
             )
         )  # fmt: skip
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from benhan.base.errors import Conflict
-from benhan.records.ink import ink_entry, signature_element
+from benhan.records.ink import ink_entry, signature_element, waiting
+from benhan.records.shapes import id_of
 from benhan.records.signatures import SIGN, activity, provenances, signed_version, signing_provenance
 from benhan.records.types import SignWith
+from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
 
 
@@ -23,9 +25,10 @@ async def sign_bytes(repo: Repository, stored: Stored, sign: SignWith) -> Stored
             raise Conflict("records.changed-while-signing", "Dòng đã thay đổi trong lúc ký, hãy ký lại.")
         now = tx.clock.now()
         element = signature_element(sign, now, content="application/fhir+json", cms=cms)
-        return await tx.create(
-            signing_provenance(sign, current, None, now, element, {"sha256": current.sha256})
-        )
+        known = {"sha256": current.sha256, **waiting(cms, sign, pdf=False)}
+        made = await tx.create(signing_provenance(sign, current, None, now, element, known))
+        await note_waiting(tx, made, id_of(current.data.get("encounter") or {}))
+        return made
 
 
 async def byte_signature(repo: Repository, stored: Stored) -> Stored | None:

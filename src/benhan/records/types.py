@@ -356,7 +356,8 @@ class SheetEntry:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature on a paper. ``standing``: neither withdrawn nor overtaken by an amendment."""
+    """A signature on a paper. ``standing``: neither withdrawn nor overtaken by an amendment. ``waiting``: it has no time
+    stamp yet."""
 
     provenance_id: str
     role: str
@@ -367,6 +368,7 @@ class Signature:
     version: int
     standing: bool
     withdrawn: bool
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

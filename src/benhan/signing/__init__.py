@@ -19,6 +19,7 @@ from benhan.signing.csc import AgentSigner, CscService, CscSigner
 from benhan.signing.csc_simulator import CscSimulator
 from benhan.signing.evidence import Evidence, EvidenceSource, LocalEvidence
 from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
+from benhan.signing.later import cms_stamped, cms_waits, may_wait, pdf_waits
 from benhan.signing.pdf import Place, pdf_archive, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
 from benhan.signing.renewal import proof_ends, renew
@@ -29,10 +30,13 @@ from benhan.signing.xades import sign_xades, xades_finish, xades_prepare
 from benhan.signing.xml_judging import verify_xades
 
 
-def time_stamper(settings: Settings) -> TimeStamper:
-    """The time stamper of an installation: its service, or its own test authority."""
+def time_stamper(settings: Settings, *, of_seal: bool = False) -> TimeStamper:
+    """The time stamper of an installation: its service, or its own test authority.
+
+    ``of_seal``: for a seal or a completion, which never goes without its token whatever the settings say.
+    """
     if settings.tsa_url:
-        return HttpTimeStamper(settings.tsa_url)
+        return HttpTimeStamper(settings.tsa_url, may_wait=settings.tsa_away == "later" and not of_seal)
     pki.create(pki_folder(settings))
     return LocalTimeStamper(pki_folder(settings))
 
@@ -64,12 +68,16 @@ __all__ = [
     "cades_finish",
     "cades_prepare",
     "check_audit",
+    "cms_stamped",
+    "cms_waits",
     "entry_signature",
     "last_audit_head",
+    "may_wait",
     "ocsp_app",
     "pdf_archive",
     "pdf_finish",
     "pdf_prepare",
+    "pdf_waits",
     "pki",
     "pki_app",
     "proof_ends",

@@ -13,6 +13,7 @@ from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.json_door import loads_object
 from benhan.signing.evidence import embed
+from benhan.signing.later import with_token
 from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for, mechanism, registry
 
 _RESERVED = 1024
@@ -52,9 +53,7 @@ async def cades_finish(
     """
     state = loads_object(prepared.state)
     attributes = cms.CMSAttributes.load(base64.b64decode(state["attributes"]))
-    signed = await _external(signer, signature).async_sign_prescribed_attributes(
-        DIGEST, signed_attrs=attributes, timestamper=tsa
-    )
+    signed = await with_token(_external(signer, signature), attributes, tsa)
     embed(signed, await evidence_for(signer))
     return bytes(signed.dump())
 

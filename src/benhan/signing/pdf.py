@@ -31,6 +31,7 @@ from benhan.base.errors import InvalidInput
 from benhan.base.json_door import loads_object
 from benhan.signing.cades import _external
 from benhan.signing.evidence import Evidence
+from benhan.signing.later import with_token
 from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for
 
 RESERVED_BYTES = 24_576
@@ -153,9 +154,7 @@ async def pdf_finish(prepared: Prepared, signer: Signer, signature: bytes, tsa: 
     """Last phase: the signed PDF."""
     state = loads_object(prepared.state, max_bytes=400_000_000)
     attributes = cms.CMSAttributes.load(base64.b64decode(state["attributes"]))
-    signed = await _external(signer, signature).async_sign_prescribed_attributes(
-        DIGEST, signed_attrs=attributes, timestamper=tsa
-    )
+    signed = await with_token(_external(signer, signature), attributes, tsa)
     output = BytesIO(base64.b64decode(state["pdf"]))
     digest = PreparedByteRangeDigest(bytes.fromhex(state["digest"]), int(state["start"]), int(state["end"]))
     await PdfTBSDocument.async_finish_signing(output, digest, signed)

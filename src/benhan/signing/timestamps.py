@@ -97,11 +97,12 @@ def refusal(why: str) -> bytes:
 
 
 class HttpTimeStamper(TimeStamper):
-    """A time-stamp service reached by HTTP (RFC 3161, section 3.4)."""
+    """A time-stamp service reached by HTTP (RFC 3161, section 3.4). ``may_wait``: see :mod:`benhan.signing.later`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, may_wait: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.url = url
+        self.may_wait = may_wait
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
         """Ask the service; raises ``NeighbourFailed`` (signing.tsa-away) or ``NeighbourTimeout``."""

@@ -61,7 +61,7 @@ async def replay(visit: Visit) -> Response:
 async def _replay(visit: Visit) -> Response:
     source = await _facility(visit, visit.text("source"))
     signer = await KeyStore(visit.repo).seal_signer(visit.signed_in.ctx.tenant)
-    tsa = time_stamper(visit.settings)
+    tsa = time_stamper(visit.settings, of_seal=True)
     await exchange.replay_quarantined(visit.repo, source, visit.text("message"), signer=signer, tsa=tsa)
     return visit.go(ADDRESS, "da-phat-lai")
 

@@ -43,6 +43,7 @@ async def _health(visit: Visit, **context: Any) -> Response:
                 )
                 for p in risky
             ],
+            "waiting": await records.waiting_signatures(visit.repo, 20),
             "checks": await audit_checks(visit.repo),
             "head": await last_audit_head(visit.repo),
             **context,
@@ -60,7 +61,7 @@ async def _act(visit: Visit) -> Response:
     roots = root_certificate(visit.settings)
     if visit.text("viec") == "gia-han":
         await records.look_at_proofs(visit.repo)
-        run = await records.renew_due(visit.repo, time_stamper(visit.settings), roots)
+        run = await records.renew_due(visit.repo, time_stamper(visit.settings, of_seal=True), roots)
         return visit.go(ADDRESS, "co-loi-gia-han" if run.failed else "da-gia-han")
     if visit.text("viec") == "nhat-ky":
         await check_audit(visit.repo, roots)

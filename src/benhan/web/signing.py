@@ -67,7 +67,7 @@ async def sign_with(visit: Visit, role: str, *, always_pin: bool = True, reason:
 async def seal_with(visit: Visit) -> SignWith:
     """The organisation's seal, put on by this person."""
     signer = await KeyStore(visit.repo).seal_signer(visit.signed_in.ctx.tenant)
-    return SignWith(signer, await visit.staff(), "co_so", time_stamper(visit.settings))
+    return SignWith(signer, await visit.staff(), "co_so", time_stamper(visit.settings, of_seal=True))
 
 
 @page("form.sign")
