@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from benhan.gateways.bhyt import write_package
@@ -54,11 +55,15 @@ def test_a_watched_folder_is_emptied_and_what_was_refused_waits(tmp_path: Path) 
     raw = write_package(package_of(stories()[0], 1))
     (inbox / "a.xml").write_bytes(raw)
     (inbox / "b.xml").write_bytes(raw[:500])
+    (inbox / "dang-chep.xml").write_bytes(raw[:500])
+    os.utime(inbox / "b.xml", (time.time() - 3600, time.time() - 3600))
     (inbox / "ghi-chu.txt").write_text("không phải gói")
     done = benhan(tmp_path, "bhyt", "watch", str(inbox), "--facility", "51Z07", "--once")
     assert done.returncode == 0, done.stderr
     assert [p.name.split("-")[-1] for p in (inbox / "da-doc").iterdir()] == ["a.xml"]
     assert [p.name.split("-")[-1] for p in (inbox / "bi-giu").iterdir()] == ["b.xml"]
+    assert (inbox / "dang-chep.xml").exists(), "a copy that is not finished is left alone"
+    assert len(list((inbox / "ket-qua").iterdir())) == 2
     done = benhan(tmp_path, "bhyt", "quarantine", "--facility", "51Z07", "--replay")
     assert done.returncode == 0
     assert "b.xml" in done.stdout

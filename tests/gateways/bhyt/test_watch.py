@@ -59,7 +59,7 @@ async def months(ward: Repository, folder: Path, count: int) -> None:
     assert rows[0]["ma_lk"] == rows[-1]["ma_lk"]
     assert [p.name for p in (folder / "bi-giu").iterdir()], "somebody must look at this file"
     encoded = b"\n".join(base64.b64encode(r) for r in good)
-    again = await read_watched_file(ward, drop(folder, "lan-hai.txt", encoded, ward))
+    again = await read_watched_file(ward, drop(folder, "lan-hai.b64", encoded, ward))
     assert dict(again.counts) == {"unchanged": count - 1, "updated": 1}, (
         "the correction is taken back by the old file"
     )

@@ -1,6 +1,6 @@
 """The watched folder: files that another system drops are read package by package, with a result file, in bounded memory.
 
-``folder/*.xml|.txt|.b64`` → read → ``da-doc/`` (every package taken over) or ``bi-giu/`` (some are held in quarantine), the
+``folder/*.xml|.b64`` → read → ``da-doc/`` (every package taken over) or ``bi-giu/`` (some are held in quarantine), the
 results in ``ket-qua/<file>.csv``: number, MA_LK, what became of it, code, reason, warnings. The same package again is
 ``unchanged``, another content under the same MA_LK ``updated``: a file read twice, after a crash, does no harm.
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,12 +27,15 @@ from benhan.store import Repository, TenantInfo
 
 SETTLED_S = 2.0
 PATIENCE_S = 600.0
-SUFFIXES = frozenset({".xml", ".txt", ".b64"})
+SUFFIXES = frozenset({".xml", ".b64"})
 DONE, HELD, RESULTS = "da-doc", "bi-giu", "ket-qua"
 _CHUNK = 256 * 1024
 _END = b"</GIAMDINHHS>"
 _TAIL = 1024 * 1024
-_COLUMNS = ("so", "ma_lk", "ket_qua", "ma", "ly_do", "canh_bao")
+_HEAD = 4096
+#: name of the root: the first tag that is no declaration and no comment
+_ROOT = re.compile(rb"<([A-Za-z_][\w.:-]*)")
+_COLUMNS = ("so", "luc", "ma_lk", "ket_qua", "ma", "ly_do", "canh_bao")
 _MOST_WARNINGS = 20
 
 
@@ -56,13 +60,14 @@ def settled(folder: Path, now: float, *, wait: bool = True) -> list[Path]:
 
 
 def whole(path: Path) -> bool:
-    """Whether the last package of a file ends: its closing tag stands at the end, in clear or in base64."""
+    """Whether the last package of a file ends: the closing tag of its root stands at the end, in clear or in base64."""
     size = path.stat().st_size
     with path.open("rb") as file:
+        root = _ROOT.search(file.read(_HEAD))
         file.seek(max(0, size - _TAIL))
         tail = file.read().rstrip()
-    if tail.endswith(b">"):
-        return tail.upper().endswith(_END)
+    if root is not None:
+        return tail.endswith(b"</" + root[1] + b">") or (size < _HEAD and tail.endswith(b"/>"))
     line = tail.rpartition(b"\n")[2].strip()
     try:
         decoded = base64.b64decode(line, validate=True)
@@ -87,12 +92,13 @@ async def read_file(
     counts: Counter[str] = Counter()
     with draft.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow((*_COLUMNS, f"doc luc {fhir_instant(repo.clock.now())}"))
+        writer.writerow(_COLUMNS)
         async for told in ingest_stream(repo, _chunks(path), path.name, sender=sender, most=most):
             result = told.result
             counts[result.status] += 1
             said = "; ".join(result.warnings[:_MOST_WARNINGS])
-            row = (told.number, result.ma_lk or "", result.status, result.code, result.reason or "", said)
+            at = fhir_instant(repo.clock.now())
+            row = (told.number, at, result.ma_lk or "", result.status, result.code, result.reason or "", said)
             writer.writerow([_plain(str(cell)) for cell in row])
             file.flush()
     after = path.stat()
