@@ -23,7 +23,7 @@ Hub::
     async crossref(repo, source: UUID, source_patient_id) -> str | None
     async sources(repo, patient_id) -> list[SourceLink]
     async merge(repo, kept_id, gone_id, reason) -> UUID ; async unmerge(repo, merge_id, reason) ; async
-          current_id(repo, id) -> str
+          current_id(repo, id) -> str, family(repo, id) -> list[str]
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from benhan.identity.hub import (
     SourceLink,
     crossref,
     current_id,
+    family,
     link_patient,
     merge,
     sources,
@@ -92,6 +93,7 @@ __all__ = [
     "decide_review",
     "display_name",
     "face_of",
+    "family",
     "find_candidates",
     "find_or_register",
     "find_patients",

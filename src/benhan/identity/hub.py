@@ -13,7 +13,7 @@ from benhan.catalogue import systems
 from benhan.identity._rows import connection_of
 from benhan.identity.matching import Reason
 from benhan.identity.person import JsonObject, person_of
-from benhan.identity.registry import Candidate, find_candidates
+from benhan.identity.registry import Candidate, find_candidates, lock_person
 from benhan.store import Repository, Stored
 
 NATIONAL = (systems.CCCD, systems.CMND, systems.PASSPORT, systems.BHYT, systems.BHXH)
@@ -36,10 +36,13 @@ _REVIEW = (
     " values (%s, %s, %s, %s, %s, %s, %s)"
 )
 _MERGE = (
-    "insert into identity_merge (tenant, id, kept_id, gone_id, reason, gone_was_active, merged_at, merged_by)"
-    " values (%s, %s, %s, %s, %s, %s, %s, %s)"
+    "insert into identity_merge (tenant, id, kept_id, gone_id, reason, gone_was_active, merged_at, merged_by,"
+    " gone_version) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
-_MERGED = "select kept_id, gone_id, gone_was_active, undone_at from identity_merge where tenant = %s and id = %s for update"
+_MERGED = (
+    "select kept_id, gone_id, gone_was_active, undone_at, gone_version from identity_merge"
+    " where tenant = %s and id = %s for update"
+)
 _UNDO = (
     "update identity_merge set undone_at = %s, undone_by = %s, undo_reason = %s where tenant = %s and id = %s"
 )
@@ -71,14 +74,19 @@ class SourceLink:
 async def link_patient(repo: Repository, source: UUID, resource: JsonObject) -> LinkResult:
     """Hub person of a facility's ``Patient``: the one already linked, the one that is the same beyond doubt, or a new one.
 
-    Look-alikes that leave a doubt are queued for a steward, and a new person is made meanwhile.
+    Look-alikes that leave a doubt are queued for a steward, and a new person is made meanwhile. A person who was merged
+    keeps the own links and what comes in by them, so that an undone merge finds everything where it came from; ask
+    :func:`current_id` and :func:`family` for the person of today. Two facilities that send one new person at the same
+    moment wait for each other.
     """
     async with repo.transaction() as tx:
-        known = await crossref(tx, source, resource["id"])
+        person = person_of(resource)
+        await lock_person(tx, person, also=f"{source}|{resource['id']}")
+        known = await _linked(tx, source, resource["id"])
         if known is not None:
             await _complete(tx, known, resource)
             return LinkResult(known, "known", ("Đã liên kết trước đó.",))
-        candidates = await find_candidates(tx, person_of(resource))
+        candidates = await find_candidates(tx, person, merged=True)
         same = next((c for c in candidates if c.verdict == "link"), None)
         if same is not None:
             await _complete(tx, same.patient.id, resource)
@@ -146,12 +154,17 @@ async def _complete(tx: Repository, patient_id: str, resource: JsonObject) -> No
         await tx.update(updated, if_match=master.version)
 
 
+async def _linked(tx: Repository, source: UUID, source_patient_id: str) -> str | None:
+    cursor = await connection_of(tx).execute(_FIND, (tx.ctx.tenant, source, source_patient_id))
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
 async def crossref(repo: Repository, source: UUID, source_patient_id: str) -> str | None:
     """Hub id of a facility's person (after merges), or None."""
     async with repo.transaction() as tx:
-        cursor = await connection_of(tx).execute(_FIND, (tx.ctx.tenant, source, source_patient_id))
-        row = await cursor.fetchone()
-        return None if row is None else await current_id(tx, row[0])
+        found = await _linked(tx, source, source_patient_id)
+        return None if found is None else await current_id(tx, found)
 
 
 async def current_id(repo: Repository, patient_id: str) -> str:
@@ -166,15 +179,22 @@ async def current_id(repo: Repository, patient_id: str) -> str:
         raise Conflict("identity.merge-cycle", "Chuỗi gộp người bệnh bị vòng lặp.")
 
 
-async def sources(repo: Repository, patient_id: str) -> list[SourceLink]:
-    """Every facility's id of a person, those of merged people included."""
+async def family(repo: Repository, patient_id: str) -> list[str]:
+    """The ids under which a person's records lie: the own one, then those of the people merged into it."""
     async with repo.transaction() as tx:
         ids, open_ids = [patient_id], [patient_id]
         while open_ids:
             rows = await (await connection_of(tx).execute(_GONE, (tx.ctx.tenant, open_ids.pop()))).fetchall()
-            fresh = [r[0] for r in rows if r[0] not in ids]
+            fresh = [str(r[0]) for r in rows if r[0] not in ids]
             ids += fresh
             open_ids += fresh
+        return ids
+
+
+async def sources(repo: Repository, patient_id: str) -> list[SourceLink]:
+    """Every facility's id of a person, those of merged people included."""
+    async with repo.transaction() as tx:
+        ids = await family(tx, patient_id)
         rows = await (await connection_of(tx).execute(_SOURCES, (tx.ctx.tenant, ids))).fetchall()
         return [SourceLink(r[0], r[1], r[2]) for r in rows]
 
@@ -205,7 +225,7 @@ async def merge(repo: Repository, kept_id: str, gone_id: str, reason: str) -> UU
             _MERGE,
             (
                 tx.ctx.tenant, merge_id, kept_id, gone_id, reason, bool(gone.data.get("active", True)),
-                tx.clock.now(), tx.ctx.actor.reference,
+                tx.clock.now(), tx.ctx.actor.reference, gone.version,
             ),
         )  # fmt: skip
         await tx.update(
@@ -216,7 +236,7 @@ async def merge(repo: Repository, kept_id: str, gone_id: str, reason: str) -> UU
 
 
 async def unmerge(repo: Repository, merge_id: UUID, reason: str) -> None:
-    """Undo a merge: both people are as they were, later changes kept.
+    """Undo a merge: both people are as they were byte for byte (but for ``meta``), later changes kept.
 
     Raises: ``NotFound`` (identity.no-merge), ``Conflict`` (identity.already-undone).
     """
@@ -224,14 +244,19 @@ async def unmerge(repo: Repository, merge_id: UUID, reason: str) -> None:
         row = await (await connection_of(tx).execute(_MERGED, (tx.ctx.tenant, merge_id))).fetchone()
         if row is None:
             raise NotFound("identity.no-merge", "Không có lần gộp này.")
-        kept_id, gone_id, was_active, undone_at = row
+        kept_id, gone_id, was_active, undone_at, gone_version = row
         if undone_at is not None:
             raise Conflict("identity.already-undone", "Lần gộp này đã được hủy.")
         await connection_of(tx).execute(
             _UNDO, (tx.clock.now(), tx.ctx.actor.reference, reason, tx.ctx.tenant, merge_id)
         )
         kept, gone = await tx.read("Patient", kept_id), await tx.read("Patient", gone_id)
-        await tx.update(_without_link(gone.data, kept_id) | {"active": was_active}, if_match=gone.version)
+        restored = _without_link(gone.data, kept_id) | {"active": was_active}
+        if was_active and gone_version is not None:
+            before = await tx.vread("Patient", gone_id, gone_version)
+            if "active" not in before.data:
+                del restored["active"]
+        await tx.update(restored, if_match=gone.version)
         await tx.update(_without_link(kept.data, gone_id), if_match=kept.version)
 
 
@@ -242,5 +267,4 @@ def _with_link(patient: JsonObject, other: str, kind: str) -> JsonObject:
 
 def _without_link(patient: JsonObject, other: str) -> JsonObject:
     rest = [e for e in patient.get("link", []) if e["other"].get("reference") != f"Patient/{other}"]
-    bare = {k: v for k, v in patient.items() if k != "link"}
-    return {**bare, "link": rest} if rest else bare
+    return {k: rest if k == "link" else v for k, v in patient.items() if k != "link" or rest}

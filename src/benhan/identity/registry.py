@@ -11,12 +11,14 @@ from benhan.base.ids import new_uuid
 from benhan.base.text import fold, squeeze
 from benhan.catalogue import systems
 from benhan.fhir import match_keys
+from benhan.identity._rows import connection_of
 from benhan.identity.faces import bhxh_number, face_of
 from benhan.identity.matching import Reason, Verdict, compare, decide, score, threshold
 from benhan.identity.person import JsonObject, PersonInput, check_person, patient_resource, person_of
 from benhan.store import Repository, Stored
 
 _MOST = 400  # a key that more people share tells nobody apart
+_LOCK = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,24 @@ class Found:
     candidates: tuple[Candidate, ...]
 
 
-async def find_candidates(repo: Repository, person: PersonInput, *, limit: int = 10) -> list[Candidate]:
-    """People like this one, best first. An identifier that agrees puts a person first whatever else differs."""
+async def lock_person(tx: Repository, person: PersonInput, *, also: str = "") -> None:
+    """Until the end of the transaction nobody else registers somebody with one of this person's numbers or match keys.
+
+    The locks are taken in one order, so that two registrations wait and never block each other. ``also``: a further key.
+    """
+    keys = {f"{system}|{value}" for system, value in _keys(person)}
+    keys |= set(match_keys(person.name, person.birth_date, person.sex))
+    for key in sorted(keys | ({also} if also else set())):
+        await connection_of(tx).execute(_LOCK, (f"person|{tx.ctx.tenant}|{key}",))
+
+
+async def find_candidates(
+    repo: Repository, person: PersonInput, *, limit: int = 10, merged: bool = False
+) -> list[Candidate]:
+    """People like this one, best first. An identifier that agrees puts a person first whatever else differs.
+
+    ``merged``: also those who were merged into another.
+    """
     exact: dict[str, Stored] = {}
     for system, value in _keys(person):
         for stored in await _search(repo, [("identifier", f"{system}|{value}")], 10):
@@ -60,7 +78,7 @@ async def find_candidates(repo: Repository, person: PersonInput, *, limit: int =
             pool.setdefault(stored.id, stored)
     face, found = face_of(person), []
     for stored in pool.values():
-        if not stored.data.get("active", True):
+        if not (merged or stored.data.get("active", True)):
             continue
         reasons = compare(face, face_of(person_of(stored.data)))
         found.append(Candidate(stored, score(reasons), stored.id in exact, tuple(reasons)))
@@ -104,6 +122,7 @@ async def register_person(repo: Repository, person: PersonInput, *, ma_bn: str |
     """
     check_person(person)
     async with repo.transaction() as tx:
+        await lock_person(tx, person)
         if person.cccd and await _search(tx, [("identifier", f"{systems.CCCD}|{person.cccd}")], 1):
             raise Conflict(
                 "identity.number-taken",
@@ -122,6 +141,7 @@ def _temporary(repo: Repository, person: PersonInput) -> str | None:
 async def find_or_register(repo: Repository, person: PersonInput, *, ma_bn: str | None = None) -> Found:
     """The one person with this identifier, else a new one. Look-alikes are handed back, not chosen."""
     async with repo.transaction() as tx:
+        await lock_person(tx, person)
         candidates = await find_candidates(tx, person)
         exact = [c for c in candidates if c.exact]
         if len(exact) == 1 and exact[0].score > 0:
