@@ -15,7 +15,7 @@ from benhan.base.ids import new_uuid
 from benhan.base.json_door import JsonObject
 from benhan.exchange._rows import connection_of
 from benhan.exchange.rights import Right, person_of, right_of
-from benhan.identity import sources
+from benhan.identity import family, sources
 from benhan.store import Repository, Stored, SystemPolicy, TenantInfo
 
 _DISCLOSE = (
@@ -38,8 +38,9 @@ async def find(
     """
     patient_id, right = await _admit(repo, reader, identifier, requester)
     seen = _as_reader(repo, reader)
+    people = ",".join(await family(repo, patient_id))
     page = await seen.search(
-        "DocumentReference", [("patient", patient_id), ("status", "current"), ("_count", "500"), *filters]
+        "DocumentReference", [("patient", people), ("status", "current"), ("_count", "500"), *filters]
     )
     await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
     return {

@@ -18,6 +18,7 @@ from benhan.base.errors import InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems
 from benhan.exchange._rows import connection_of
+from benhan.identity import current_id, family
 from benhan.store import Repository, TenantInfo
 
 GrantKind = Literal["consent", "referral", "break-glass"]
@@ -49,14 +50,15 @@ class Right:
 
 
 async def person_of(repo: Repository, identifier: str) -> str:
-    """Hub patient id of ``system|value``.
+    """Hub patient id of ``system|value``; of a merged person the id of today.
 
     Raises: ``NotFound`` (exchange.unknown-patient).
     """
-    found = await repo.search("Patient", [("identifier", identifier), ("_count", "2")])
-    if len(found.entries) != 1:
+    found = await repo.search("Patient", [("identifier", identifier), ("_count", "20")])
+    people = {await current_id(repo, entry.id) for entry in found.entries}
+    if len(people) != 1:
         raise NotFound("exchange.unknown-patient", "Trục liên thông chưa có người bệnh với số định danh này.")
-    return found.entries[0].id
+    return people.pop()
 
 
 async def right_of(repo: Repository, patient_id: str, reader: UUID) -> Right | None:
@@ -120,10 +122,18 @@ async def grant(
                     "exchange.break-glass-for-other", "Chỉ được mở khẩn cấp cho chính cơ sở mình."
                 )
             await break_glass(tx, patient_id, grantee.id, reason, until=until)
-        else:
-            await grant_access(
-                tx, kind, patient_id, grantee.id, until, reason, groups=groups, purposes=[purpose]
-            )
+        for one in await family(tx, patient_id):
+            if kind != "break-glass" or one != patient_id:
+                await grant_access(
+                    tx,
+                    kind,
+                    one,
+                    grantee.id,
+                    until,
+                    reason,
+                    groups=groups,
+                    purposes=[purpose] if kind != "break-glass" else (),
+                )
         if kind == "consent":
             await tx.create(
                 _consent(patient_id, grantee, evidence_sha256, until.isoformat(), purpose, groups)
@@ -138,7 +148,8 @@ async def grant(
 
 
 async def _keeps_documents(tx: Repository, patient_id: str, sender: TenantInfo) -> bool:
-    found = await tx.search("DocumentReference", [("patient", patient_id), ("_count", "200")])
+    people = ",".join(await family(tx, patient_id))
+    found = await tx.search("DocumentReference", [("patient", people), ("_count", "200")])
     return any(e.custodian == sender.id for e in found.entries)
 
 
