@@ -202,4 +202,10 @@ def _repeats(row: Row, head: Row, day: date) -> Iterator[Finding]:
         if text and text != head.get(field.name):
             severity: Literal["error", "warning"] = "error" if field.certain else "warning"
             rule = f"{field.table}.{field.name}.repeat"
-            yield Finding(severity, "bhyt.repeat", f"{row.place}/{field.name}", "khác XML1", rule)
+            yield Finding(
+                severity,
+                "bhyt.repeat",
+                f"{row.place}/{field.name}",
+                "khác giá trị ở XML1: sửa cho khớp",
+                rule,
+            )
