@@ -10,7 +10,18 @@ import pytest
 from benhan.access import sensitivity_guard
 from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import dumps
-from benhan.exchange import counts, disclosures_for, find, grant, receive, records_of, retrieve, take_report
+from benhan.exchange import (
+    counts,
+    disclosures_for,
+    find,
+    find_lists,
+    grant,
+    receive,
+    records_of,
+    retrieve,
+    take_report,
+)
+from benhan.exchange.metadata import faults_of_document, faults_of_set, says_comprehensive
 from benhan.exchange.mhd import Document, Submission, provide_bundle
 from benhan.exchange.status import RecordStatus
 from benhan.signing import KeyStore, time_stamper
@@ -234,3 +245,34 @@ async def test_consent_is_kept_as_fhir_with_purpose_groups_and_evidence(hub: Hub
     assert [c["code"] for c in provision["securityLabel"]] == ["hiv"]
     assert kept.data["sourceAttachment"]["url"] == "urn:sha256:" + "a" * 64
     assert provision["actor"][0]["reference"]["identifier"]["value"] == hub.b.code
+
+
+async def test_answers_of_iti66_and_iti67_carry_the_required_metadata(hub: Hub) -> None:
+    """What is found has every element that the Comprehensive profiles require, and finds by MHD's own parameters."""
+    await provided(hub)
+    await grant(hub.repo, hub.b, hub.b, CCCD, "break-glass", "Cấp cứu, người bệnh hôn mê", DOCTOR)
+    for filters in ([], [("category", "giay")], [("format", "urn:ihe:iti:xds:2017:mimeTypeSufficient")]):
+        (entry,) = (await find(hub.repo, hub.b, CCCD, DOCTOR, filters))["entry"]
+        assert list(faults_of_document(entry["resource"])) == []
+        assert says_comprehensive(entry["resource"])
+    assert (await find(hub.repo, hub.b, CCCD, DOCTOR, [("category", "ho-so-niem-phong")]))["total"] == 0
+    lists = await find_lists(hub.repo, hub.b, CCCD, DOCTOR, [("code", "submissionset")])
+    (found,) = lists["entry"]
+    assert list(faults_of_set(found["resource"])) == []
+    assert (
+        found["resource"]["entry"][0]["item"]["reference"] == f"DocumentReference/{entry['resource']['id']}"
+    )
+    acts = [i["act"] for i in (await disclosures_for(hub.repo, hub.a, ""))["items"]]
+    assert acts == ["find"] * 4  # an empty answer discloses nothing
+
+
+async def test_iti66_needs_a_right_and_hides_a_sensitive_submission(hub: Hub) -> None:
+    """Without a right the answer is the refusal of ITI-67; a submission with a masked paper is not counted."""
+    hub.repo.store.guard_with(sensitivity_guard)
+    secret = replace(a_message().documents[0], security=("hiv",))
+    await provided(hub, replace(a_message(), documents=(secret,)))
+    with pytest.raises(NotAllowed) as refused:
+        await find_lists(hub.repo, hub.b, CCCD, DOCTOR)
+    assert refused.value.code == "exchange.no-right"
+    await grant(hub.repo, hub.a, hub.b, CCCD, "referral", "Chuyển chuyên khoa tim mạch", DOCTOR)
+    assert (await find_lists(hub.repo, hub.b, CCCD, DOCTOR))["total"] == 0

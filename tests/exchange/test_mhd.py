@@ -10,6 +10,7 @@ import pytest
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import dumps, loads
 from benhan.exchange.mhd import Document, Submission, provide_bundle, read_provide
+from benhan.fhir import validate
 
 PATIENT = {
     "resourceType": "Patient",
@@ -87,3 +88,129 @@ def test_each_fault_is_refused_with_its_place(break_it, where) -> None:
     with pytest.raises(InvalidInput) as refused:
         read_provide(bundle)
     assert any(where in (i.expression or "") for i in refused.value.issues)
+
+
+# Written from the text of IHE MHD 4.2, not from our tables: every element with a lower bound of one.
+COMPREHENSIVE_DOCUMENT = (
+    "masterIdentifier", "status", "type", "category", "subject", "securityLabel", "content",
+    "content.attachment.contentType", "content.attachment.language", "content.attachment.url",
+    "content.attachment.creation", "content.format", "context", "context.facilityType", "context.practiceSetting",
+    "context.sourcePatientInfo",
+)  # fmt: skip
+MINIMAL_DOCUMENT = (
+    "masterIdentifier", "status", "content", "content.attachment.contentType", "content.attachment.url",
+)  # fmt: skip
+COMPREHENSIVE_SET = ("identifier", "status", "mode", "code", "subject", "date", "extension")
+MINIMAL_SET = ("identifier", "status", "mode", "code", "date", "extension")
+DOCUMENT_AT, SET_AT = 1, 0
+
+
+def _without(resource: dict, path: str) -> None:
+    """Take an element out, through lists."""
+    head, _, rest = path.partition(".")
+    if not rest:
+        del resource[head]
+        return
+    inner = resource[head]
+    for one in inner if isinstance(inner, list) else [inner]:
+        _without(one, rest)
+
+
+def _minimal(bundle: dict) -> dict:
+    """The same message claiming the Minimal metadata and carrying no more than it asks for."""
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        for profile in ("profile",):
+            if profile in resource.get("meta", {}):
+                resource["meta"][profile] = [
+                    p.replace(".Comprehensive.", ".Minimal.") for p in resource["meta"][profile]
+                ]
+        if resource["resourceType"] == "DocumentReference":
+            for element in ("type", "category", "securityLabel", "context", "date", "author", "description"):
+                resource.pop(element, None)
+            attachment = resource["content"][0]["attachment"]
+            for element in ("language", "size", "hash", "title"):
+                attachment.pop(element, None)
+            resource["content"][0].pop("format")
+        if resource["resourceType"] == "List":
+            resource["extension"] = [e for e in resource["extension"] if e["url"].endswith("ihe-sourceId")]
+            del resource["subject"]
+    return bundle
+
+
+def _refused(bundle: dict, path: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_provide(bundle)
+    assert refused.value.code == "exchange.bad-submission"
+    named = [i.expression or "" for i in refused.value.issues]
+    assert any(path.rsplit(".", 1)[-1] in name for name in named), (path, named)
+
+
+@pytest.mark.parametrize("path", COMPREHENSIVE_DOCUMENT)
+def test_iti65_comprehensive_document_lacks_nothing_required(path: str) -> None:
+    """Each required element of the Comprehensive DocumentReference: ours has it, and without it the message is refused."""
+    bundle = copy.deepcopy(provide_bundle(a_submission()))
+    _without(bundle["entry"][DOCUMENT_AT]["resource"], path)
+    _refused(bundle, path)
+
+
+@pytest.mark.parametrize("path", COMPREHENSIVE_SET)
+def test_iti65_comprehensive_submission_set_lacks_nothing_required(path: str) -> None:
+    """Each required element of the Comprehensive SubmissionSet."""
+    bundle = copy.deepcopy(provide_bundle(a_submission()))
+    _without(bundle["entry"][SET_AT]["resource"], path)
+    _refused(bundle, path)
+
+
+def test_iti65_designation_type_is_required_beside_the_source() -> None:
+    """ihe-designationType 1..1 and ihe-sourceId 1..1 are two extensions; one does not stand for the other."""
+    for kept in ("ihe-sourceId", "ihe-designationType"):
+        bundle = copy.deepcopy(provide_bundle(a_submission()))
+        held = bundle["entry"][SET_AT]["resource"]
+        held["extension"] = [e for e in held["extension"] if e["url"].endswith(kept)]
+        _refused(bundle, "extension")
+
+
+def test_iti65_minimal_metadata_of_a_foreign_source_is_taken() -> None:
+    """A source that claims Minimal metadata need not send what only Comprehensive asks for."""
+    got = read_provide(_minimal(copy.deepcopy(provide_bundle(a_submission()))))
+    assert [d.data for d in got.documents] == [d.data for d in a_submission().documents]
+
+
+@pytest.mark.parametrize("path", MINIMAL_DOCUMENT)
+def test_iti65_minimal_document_lacks_nothing_required(path: str) -> None:
+    """Each required element of the Minimal DocumentReference."""
+    bundle = _minimal(copy.deepcopy(provide_bundle(a_submission())))
+    _without(bundle["entry"][DOCUMENT_AT]["resource"], path)
+    _refused(bundle, path)
+
+
+@pytest.mark.parametrize("path", MINIMAL_SET)
+def test_iti65_minimal_submission_set_lacks_nothing_required(path: str) -> None:
+    """Each required element of the Minimal SubmissionSet."""
+    bundle = _minimal(copy.deepcopy(provide_bundle(a_submission())))
+    _without(bundle["entry"][SET_AT]["resource"], path)
+    _refused(bundle, path)
+
+
+@pytest.mark.parametrize("element", ["docStatus", "modifierExtension"])
+def test_iti65_forbidden_elements_are_refused(element: str) -> None:
+    """docStatus 0..0, modifierExtension 0..0, attachment.data 0..0."""
+    bundle = copy.deepcopy(provide_bundle(a_submission()))
+    bundle["entry"][DOCUMENT_AT]["resource"][element] = (
+        "final" if element == "docStatus" else [{"url": "urn:x"}]
+    )
+    _refused(bundle, element)
+    bundle = copy.deepcopy(provide_bundle(a_submission()))
+    bundle["entry"][DOCUMENT_AT]["resource"]["content"][0]["attachment"]["data"] = "QUJD"
+    _refused(bundle, "data")
+
+
+def test_iti65_references_inside_are_contained_and_resolve() -> None:
+    """Comprehensive: sourcePatientInfo is contained; everything that is written is valid FHIR."""
+    bundle = provide_bundle(a_submission())
+    document = bundle["entry"][DOCUMENT_AT]["resource"]
+    wanted = document["context"]["sourcePatientInfo"]["reference"]
+    assert wanted in {f"#{c['id']}" for c in document["contained"] if c["resourceType"] == "Patient"}
+    for entry in bundle["entry"]:
+        validate(entry["resource"])

@@ -31,6 +31,7 @@ from benhan.exchange import (
     answer_json,
     disclosures_for,
     find,
+    find_lists,
     grant,
     manifest,
     open_envelope,
@@ -71,6 +72,8 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/", door.provide, methods=["POST"]),
         Route("/mhd/DocumentReference", door.find, methods=["GET"]),
         Route("/mhd/DocumentReference/_search", door.find, methods=["POST"]),
+        Route("/mhd/List", door.find_lists, methods=["GET"]),
+        Route("/mhd/List/_search", door.find_lists, methods=["POST"]),
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
@@ -90,6 +93,39 @@ def _answer(value: JsonObject, status: int = 200) -> Response:
 def _requester(request: Request, facility: TenantInfo) -> str:
     """The person named by the sending facility; machine calls carry none."""
     return unquote(request.headers.get("Benhan-Requester", ""))[:200] or facility.name
+
+
+_FIND_DOCUMENTS = frozenset(
+    {
+        "type",
+        "category",
+        "date",
+        "identifier",
+        "status",
+        "period",
+        "facility",
+        "setting",
+        "format",
+        "security-label",
+    }
+)
+_FIND_LISTS = frozenset({"code", "date", "identifier", "status"})
+
+
+async def _asked(request: Request, known: frozenset[str]) -> tuple[str, list[tuple[str, str]]]:
+    """The one person asked for, and the other parameters; what is not known is left aside, as FHIR says."""
+    pairs = list(request.query_params.multi_items())
+    if request.method == "POST":
+        form = await request.form()
+        pairs += [(k, v) for k, v in form.multi_items() if isinstance(v, str)]
+    identifiers = [v for k, v in pairs if k == "patient.identifier"]
+    if len(identifiers) != 1:
+        raise InvalidInput(
+            "exchange.need-patient",
+            "Phải hỏi theo đúng một patient.identifier.",
+            expression="patient.identifier",
+        )
+    return identifiers[0], [(k, v) for k, v in pairs if k in known]
 
 
 def _purpose(request: Request) -> str:
@@ -176,24 +212,18 @@ class _Door:
         return _answer({"day": text, "messages": await manifest(caller.repo, caller.facility, day)})
 
     async def find(self, request: Request) -> Response:
+        """ITI-67. Parameters: those of MHD 2:3.67.4.1.2 that the store indexes."""
         caller = await self._caller(request, Action.SEARCH)
-        pairs = list(request.query_params.multi_items())
-        if request.method == "POST":
-            form = await request.form()
-            pairs += [(k, v) for k, v in form.multi_items() if isinstance(v, str)]
-        identifiers = [v for k, v in pairs if k == "patient.identifier"]
-        if len(identifiers) != 1:
-            raise InvalidInput(
-                "exchange.need-patient",
-                "Phải hỏi theo đúng một patient.identifier.",
-                expression="patient.identifier",
-            )
-        filters = [(k, v) for k, v in pairs if k in ("type", "date", "identifier")]
-        return _answer(
-            await find(
-                caller.repo, caller.facility, identifiers[0], _requester(request, caller.facility), filters
-            )
-        )
+        who, filters = await _asked(request, _FIND_DOCUMENTS)
+        asker = _requester(request, caller.facility)
+        return _answer(await find(caller.repo, caller.facility, who, asker, filters))
+
+    async def find_lists(self, request: Request) -> Response:
+        """ITI-66. Parameters: those of MHD 2:3.66.4.1.2 that the store indexes."""
+        caller = await self._caller(request, Action.SEARCH)
+        who, filters = await _asked(request, _FIND_LISTS)
+        asker = _requester(request, caller.facility)
+        return _answer(await find_lists(caller.repo, caller.facility, who, asker, filters))
 
     async def retrieve(self, request: Request) -> Response:
         caller = await self._caller(request, Action.READ)

@@ -1,8 +1,8 @@
 """Sharing between facilities and the hub: IHE MHD documents, rights, disclosures, status of records.
 
-Hub side: `receive` (ITI-65), `find` (ITI-67), `retrieve` (ITI-68), `grant`, `disclosures_for`, `take_report`,
-`counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox topics `exchange.provide`,
-and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
+Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve` (ITI-68), `grant`, `disclosures_for`,
+`take_report`, `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox topics
+`exchange.provide`, and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
 
 Signed envelopes (`engine` is the pure state machine): facility `enqueue`, `drain`, `send_due`, `queue`, `reconcile`,
 `comparisons`; hub `open_envelope`, `take`, `manifest`, `quarantined`, `replay_quarantined`.
@@ -25,7 +25,7 @@ from benhan.exchange.facility import (
     send_due,
     synchronise,
 )
-from benhan.exchange.find import find, retrieve
+from benhan.exchange.find import find, find_lists, retrieve
 from benhan.exchange.inbox import Received, facility_urn, receive
 from benhan.exchange.incoming import (
     KIND as ENVELOPE_KIND,
@@ -89,6 +89,7 @@ __all__ = [
     "enqueue",
     "facility_urn",
     "find",
+    "find_lists",
     "grant",
     "hub_client",
     "identifier_of",

@@ -1,4 +1,4 @@
-"""Find and retrieve documents at the hub (IHE MHD ITI-67, ITI-68), by right, every look disclosed.
+"""Find and retrieve documents at the hub (IHE MHD ITI-66, ITI-67, ITI-68), by right, every look disclosed.
 
 Without a right the answer is the same refusal whether or not the person has documents elsewhere. The rows a
 facility may see are cut by row-level security (custodian or grant); this module decides and records.
@@ -37,17 +37,40 @@ async def find(
     Raises: ``NotAllowed`` (exchange.no-right).
     """
     patient_id, right = await _admit(repo, reader, identifier, requester)
-    seen = _as_reader(repo, reader)
     people = ",".join(await family(repo, patient_id))
-    page = await seen.search(
-        "DocumentReference", [("patient", people), ("status", "current"), ("_count", "500"), *filters]
-    )
+    asked = [("patient", people), ("_count", "500"), *filters]
+    if not any(name == "status" for name, _ in filters):
+        asked.append(("status", "current"))
+    page = await _as_reader(repo, reader).search("DocumentReference", asked)
     await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
+    return _searchset(page.entries)
+
+
+async def find_lists(
+    repo: Repository,
+    reader: TenantInfo,
+    identifier: str,
+    requester: str,
+    filters: Sequence[tuple[str, str]] = (),
+) -> JsonObject:
+    """ITI-66: the searchset Bundle of a person's SubmissionSets that ``reader`` may see; disclosed as a find.
+
+    Raises: ``NotAllowed`` (exchange.no-right).
+    """
+    patient_id, right = await _admit(repo, reader, identifier, requester)
+    people = ",".join(f"Patient/{one}" for one in await family(repo, patient_id))
+    asked = [("subject", people), ("_count", "500"), *filters]
+    page = await _as_reader(repo, reader).search("List", asked)
+    await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
+    return _searchset(page.entries)
+
+
+def _searchset(entries: Sequence[Stored]) -> JsonObject:
     return {
         "resourceType": "Bundle",
         "type": "searchset",
-        "total": len(page.entries),
-        "entry": [{"resource": e.data, "search": {"mode": "match"}} for e in page.entries],
+        "total": len(entries),
+        "entry": [{"resource": e.data, "search": {"mode": "match"}} for e in entries],
     }
 
 
@@ -104,6 +127,12 @@ async def _admit(repo: Repository, reader: TenantInfo, identifier: str, requeste
     return patient_id, right
 
 
+def _number_of(resource: JsonObject) -> str:
+    """The number of a document, or of a submission."""
+    held = resource.get("masterIdentifier") or resource["identifier"][0]
+    return str(held["value"])
+
+
 async def _disclose(
     repo: Repository,
     reader: TenantInfo,
@@ -116,7 +145,7 @@ async def _disclose(
     by_custodian: dict[UUID, list[str]] = {}
     for entry in entries:
         if entry.custodian is not None and entry.custodian != reader.id:
-            by_custodian.setdefault(entry.custodian, []).append(entry.data["masterIdentifier"]["value"])
+            by_custodian.setdefault(entry.custodian, []).append(_number_of(entry.data))
     async with repo.transaction() as tx:
         connection = connection_of(tx)
         local = {link.source: link.source_patient_id for link in await sources(tx, patient_id)}

@@ -11,12 +11,29 @@ import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
+from benhan.access import SENSITIVE_LABELS
 from benhan.base.clock import fhir_instant
 from benhan.base.errors import Conflict, NotAllowed
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.catalogue import systems
 from benhan.exchange._rows import connection_of
-from benhan.exchange.mhd import PAPER_KIND, URI, Document, Submission, read_provide, security_label
+from benhan.exchange.metadata import DESIGNATION
+from benhan.exchange.mhd import (
+    DESIGNATED,
+    DOCUMENT,
+    FORMAT,
+    LIST_TYPES,
+    PAPER_KIND,
+    SOURCE_ID,
+    SUBMISSION_SET,
+    URI,
+    Document,
+    Submission,
+    category,
+    read_provide,
+    security_label,
+    setting,
+)
 from benhan.identity import link_patient
 from benhan.signing import Signer, TimeStamper, sign_cades
 from benhan.store import Repository, TenantInfo
@@ -96,6 +113,7 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
             await _register(tx, source.id, link.patient_id, document, submission)
             for document in submission.documents
         ]
+        await _register_set(tx, source.id, link.patient_id, submission, entries)
         response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
         statement = _statement(tx, submission, digest)
         stored = dumps({"response": response, "statement": statement})
@@ -155,6 +173,40 @@ async def _register(
     return {"response": {"status": "201 Created", "location": f"DocumentReference/{stored.id}/_history/1"}}
 
 
+async def _register_set(
+    tx: Repository, custodian: UUID, patient_id: str, submission: Submission, entries: list[JsonObject]
+) -> None:
+    """Keep the SubmissionSet for ITI-66. It is as sensitive as the most sensitive of its documents."""
+    groups = sorted({group for document in submission.documents for group in document.security})
+    labels = [{"system": SENSITIVE_LABELS, "code": group} for group in groups]
+    await tx.create(
+        {
+            "resourceType": "List",
+            "meta": {"profile": [SUBMISSION_SET], **({"security": labels} if labels else {})},
+            "extension": [
+                {"url": SOURCE_ID, "valueIdentifier": {"system": URI, "value": submission.source_id}},
+                {"url": DESIGNATION, "valueCodeableConcept": DESIGNATED},
+            ],
+            "identifier": [
+                {"use": use, "system": URI, "value": submission.message_id} for use in ("official", "usual")
+            ],
+            "status": "current",
+            "mode": "working",
+            "code": {"coding": [{"system": LIST_TYPES, "code": "submissionset"}]},
+            "subject": {"reference": f"Patient/{patient_id}"},
+            "date": fhir_instant(submission.sent),
+            "entry": [
+                {"item": {"reference": e["response"]["location"].partition("/_history")[0]}} for e in entries
+            ],
+        },
+        custodian=custodian,
+    )
+
+
+def _who(patient: JsonObject) -> JsonObject:
+    return {k: patient[k] for k in ("identifier", "name", "gender", "birthDate") if k in patient}
+
+
 async def _supersede(tx: Repository, master_id: str) -> None:
     found = await tx.search("DocumentReference", [("identifier", f"{URI}|{master_id}"), ("_count", "1")])
     for old in found.entries:
@@ -166,6 +218,7 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
     identifier = {"system": URI, "value": document.master_id}
     out: JsonObject = {
         "resourceType": "DocumentReference",
+        "meta": {"profile": [DOCUMENT]},
         "masterIdentifier": identifier,
         "identifier": [{"use": "official", **identifier}],
         "status": "current",
@@ -173,6 +226,10 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
             "coding": [{"system": PAPER_KIND, "code": document.kind, "display": document.kind_display}],
             "text": document.kind_display,
         },
+        "contained": [
+            {"resourceType": "Patient", "id": "nguoi-benh", **_who(submission.patient)},
+        ],
+        "category": [category(document)],
         "subject": {"reference": f"Patient/{patient_id}"},
         "date": fhir_instant(document.created),
         "description": document.title or document.kind_display,
@@ -192,19 +249,19 @@ def _metadata(patient_id: str, document: Document, submission: Submission) -> Js
                     ).decode(),
                     "title": document.title or document.kind_display,
                     "creation": fhir_instant(document.created),
-                }
+                },
+                "format": FORMAT,
             }
         ],
     }
     if document.author:
         out["author"] = [{"display": document.author}]
-    context: JsonObject = {}
+    context = setting(document)
     if document.event:
         context["related"] = [{"identifier": {"system": systems.MA_LK, "value": document.event}}]
     if document.period_start:
         context["period"] = {"start": document.period_start}
-    if context:
-        out["context"] = context
+    out["context"] = context
     return out
 
 

@@ -1,8 +1,8 @@
 """IHE MHD 4.2 metadata: the Provide Document Bundle of ITI-65, written and read. Pure.
 
 One submission is a transaction Bundle of one SubmissionSet (``List``), one ``DocumentReference`` and one ``Binary``
-for each document, and the ``Patient`` the documents are about. Only what the Comprehensive metadata of the profile
-needs is written; what is read is checked against the Minimal metadata, so that a foreign Document Source can send.
+for each document, and the ``Patient`` the documents are about. What is written fills the
+Comprehensive metadata; what is read is held to the metadata it claims (`metadata`), so that a foreign source can send.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from benhan.access import SENSITIVE_LABELS
 from benhan.base.clock import fhir_instant, parse_instant
 from benhan.base.errors import InvalidInput, Issue
 from benhan.base.json_door import JsonObject
+from benhan.catalogue import systems
+from benhan.exchange.metadata import DESIGNATION, faults_of_document, faults_of_set
 
 PROFILE = "https://profiles.ihe.net/ITI/MHD/StructureDefinition/"
 PROVIDE_BUNDLE = PROFILE + "IHE.MHD.Comprehensive.ProvideBundle"
@@ -30,6 +32,15 @@ SOURCE_ID = PROFILE + "ihe-sourceId"
 URI = "urn:ietf:rfc:3986"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PAPER_KIND = "urn:benhan:paper"
+FORMAT = {
+    "system": "http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode",
+    "code": "urn:ihe:iti:xds:2017:mimeTypeSufficient",
+}
+UNKNOWN = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
+DESIGNATED = {
+    "coding": [{"system": systems.DOCUMENT_KIND, "code": systems.BINDER_TYPE, "display": "Hồ sơ bệnh án"}]
+}
+_WHO = ("identifier", "name", "gender", "birthDate")
 MAX_DOCUMENTS = 500
 
 
@@ -48,6 +59,8 @@ class Document:
     event: str = ""
     period_start: str = ""
     replaces: str | None = None
+    #: code of the khoa that wrote it (`systems.MA_KHOA`); empty: not known
+    khoa: str = ""
     #: sensitive groups (`SENSITIVE_LABELS`); empty: normal confidentiality
     security: tuple[str, ...] = ()
 
@@ -75,13 +88,16 @@ def _urn(*parts: str) -> str:
 def provide_bundle(submission: Submission) -> JsonObject:
     """The ITI-65 transaction Bundle of a submission; equal input gives equal bytes, so a resend is recognised."""
     patient_urn = _urn(submission.message_id, "patient")
+    source_patient = {k: submission.patient[k] for k in _WHO if k in submission.patient}
     entries: list[JsonObject] = []
     items: list[JsonObject] = []
     for number, document in enumerate(submission.documents):
         reference_urn = _urn(submission.message_id, "document", str(number))
         binary_urn = _urn(submission.message_id, "binary", str(number))
         items.append({"item": {"reference": reference_urn}})
-        entries.append(_entry(reference_urn, _document_reference(document, patient_urn, binary_urn)))
+        entries.append(
+            _entry(reference_urn, _document_reference(document, patient_urn, binary_urn, source_patient))
+        )
         binary = {
             "resourceType": "Binary",
             "contentType": document.content_type,
@@ -91,8 +107,14 @@ def provide_bundle(submission: Submission) -> JsonObject:
     submission_set: JsonObject = {
         "resourceType": "List",
         "meta": {"profile": [SUBMISSION_SET]},
-        "extension": [{"url": SOURCE_ID, "valueIdentifier": {"system": URI, "value": submission.source_id}}],
-        "identifier": [{"use": "official", "system": URI, "value": submission.message_id}],
+        "extension": [
+            {"url": SOURCE_ID, "valueIdentifier": {"system": URI, "value": submission.source_id}},
+            {"url": DESIGNATION, "valueCodeableConcept": DESIGNATED},
+        ],
+        "identifier": [
+            {"use": "official", "system": URI, "value": submission.message_id},
+            {"use": "usual", "system": URI, "value": submission.message_id},
+        ],
         "status": "current",
         "mode": "working",
         "code": {"coding": [{"system": LIST_TYPES, "code": "submissionset"}]},
@@ -119,7 +141,9 @@ def _entry(urn: str, resource: JsonObject) -> JsonObject:
     }
 
 
-def _document_reference(document: Document, patient: str, binary: str) -> JsonObject:
+def _document_reference(
+    document: Document, patient: str, binary: str, source_patient: JsonObject
+) -> JsonObject:
     out: JsonObject = {
         "resourceType": "DocumentReference",
         "meta": {"profile": [DOCUMENT]},
@@ -130,6 +154,8 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
             "coding": [{"system": PAPER_KIND, "code": document.kind, "display": document.kind_display}],
             "text": document.kind_display,
         },
+        "contained": [{"resourceType": "Patient", "id": "nguoi-benh", **source_patient}],
+        "category": [category(document)],
         "subject": {"reference": patient},
         "date": fhir_instant(document.created),
         "description": document.title,
@@ -146,10 +172,11 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
                     ).decode(),
                     "title": document.title,
                     "creation": fhir_instant(document.created),
-                }
+                },
+                "format": FORMAT,
             }
         ],
-        "context": {},
+        "context": setting(document),
     }
     if document.author:
         out["author"] = [{"display": document.author}]
@@ -157,13 +184,27 @@ def _document_reference(document: Document, patient: str, binary: str) -> JsonOb
         out["context"]["related"] = [{"identifier": {"system": "urn:benhan:ma-lk", "value": document.event}}]
     if document.period_start:
         out["context"]["period"] = {"start": document.period_start}
-    if not out["context"]:
-        del out["context"]
     if document.replaces:
         out["relatesTo"] = [
             {"code": "replaces", "target": {"identifier": {"system": URI, "value": document.replaces}}}
         ]
     return out
+
+
+def category(document: Document) -> JsonObject:
+    """Class of the document: a sealed record, or a single paper."""
+    code = systems.DOC_CONTAINER if document.kind == systems.DOC_CONTAINER else systems.DOC_PAPER
+    return {"coding": [{"system": systems.DOCUMENT_KIND, "code": code}]}
+
+
+def setting(document: Document) -> JsonObject:
+    """Context: type of facility (a code for it is not on any list we have: unknown), khoa, the person as at the source."""
+    khoa = {"system": systems.MA_KHOA, "code": document.khoa} if document.khoa else UNKNOWN
+    return {
+        "facilityType": {"coding": [UNKNOWN]},
+        "practiceSetting": {"coding": [khoa]},
+        "sourcePatientInfo": {"reference": "#nguoi-benh"},
+    }
 
 
 def security_label(document: Document) -> list[JsonObject]:
@@ -238,15 +279,17 @@ def _of(by_url: dict[str, JsonObject], resource_type: str) -> dict[str, JsonObje
 
 
 def _read_set(resource: JsonObject, faults: _Faults) -> tuple[str, str, datetime]:
+    for path, text in faults_of_set(resource):
+        faults.add(f"List.{path}", text)
     codings = (resource.get("code") or {}).get("coding") or []
-    if not any(c.get("system") == LIST_TYPES and c.get("code") == "submissionset" for c in codings):
+    if codings and not any(
+        c.get("system") == LIST_TYPES and c.get("code") == "submissionset" for c in codings
+    ):
         faults.add("List.code", "Thiếu mã submissionset.")
     official = [i for i in resource.get("identifier") or [] if i.get("use") == "official"] or (
         resource.get("identifier") or []
     )
     message_id = str(official[0].get("value", "")) if official else ""
-    if not message_id:
-        faults.add("List.identifier", "Thiếu định danh duy nhất của lần gửi.")
     source_id = ""
     for extension in resource.get("extension") or []:
         if extension.get("url") == SOURCE_ID:
@@ -267,11 +310,9 @@ def _instant(value: Any, where: str, faults: _Faults) -> datetime:
 def _read_document(
     resource: JsonObject, by_url: dict[str, JsonObject], patient_url: str, where: str, faults: _Faults
 ) -> Document | None:
-    master = (resource.get("masterIdentifier") or {}).get("value") or next(
-        (i.get("value") for i in resource.get("identifier") or []), None
-    )
-    if not master:
-        faults.add(f"{where}.masterIdentifier", "Tài liệu không có định danh.")
+    for path, text in faults_of_document(resource):
+        faults.add(f"{where}.{path}", text)
+    master = (resource.get("masterIdentifier") or {}).get("value")
     if (resource.get("subject") or {}).get("reference") != patient_url:
         faults.add(f"{where}.subject", "Tài liệu phải chỉ về người bệnh trong cùng gói.")
     if resource.get("status") != "current":
@@ -299,13 +340,14 @@ def _read_document(
         kind=str(kind.get("code", "")),
         kind_display=str(kind.get("display") or (resource.get("type") or {}).get("text") or ""),
         title=str(resource.get("description") or attachment.get("title") or ""),
-        content_type=str(attachment.get("contentType") or "application/octet-stream"),
+        content_type=str(attachment.get("contentType", "")),
         data=data,
         created=_instant(attachment.get("creation") or resource.get("date"), f"{where}.date", faults),
         author=str(next(iter(resource.get("author") or [{}])).get("display", "")),
         event=str(next((r["identifier"].get("value", "") for r in related if r.get("identifier")), "")),
         period_start=str(((resource.get("context") or {}).get("period") or {}).get("start", "")),
         replaces=replaces,
+        khoa=_khoa(resource),
         security=tuple(
             str(c.get("code", ""))
             for label in resource.get("securityLabel") or []
@@ -313,6 +355,12 @@ def _read_document(
             if c.get("system") == SENSITIVE_LABELS
         ),
     )
+
+
+def _khoa(resource: JsonObject) -> str:
+    practice = (resource.get("context") or {}).get("practiceSetting") or {}
+    codings = practice.get("coding") or []
+    return next((str(c.get("code", "")) for c in codings if c.get("system") == systems.MA_KHOA), "")
 
 
 def _binary(binary: JsonObject | None, attachment: JsonObject, where: str, faults: _Faults) -> bytes | None:
