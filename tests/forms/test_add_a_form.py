@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
 from benhan.base.errors import ConfigurationError, InvalidInput, NotFound
+from benhan.cli import app
 from benhan.fhir import validate
 from benhan.forms import (
     Form,
@@ -34,6 +37,34 @@ def sample() -> str:
     found = re.search(r"```yaml\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.S)
     assert found is not None
     return found.group(1)
+
+
+def commands() -> list[list[str]]:
+    """Commands of the how-to, in its order."""
+    blocks = re.findall(r"```sh\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.S)
+    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+
+
+def test_the_commands_of_the_page_work_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s: ModuleType
+) -> None:
+    """Each ``benhan`` line of the how-to in an empty folder that holds its file; a mistake is told with its line."""
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, sample())
+    assert len(commands()) >= 3
+    runner = CliRunner()
+    for line in commands():
+        assert line[0] == "benhan"
+        done = runner.invoke(app, line[1:], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    made = {p.name for p in (tmp_path / "thu").iterdir()}
+    assert {"CS1-TAN-HOA-trong.pdf", "CS1-TAN-HOA-dien-mau.pdf", "CS1-BAN-SAO-trong.pdf"} <= made
+    text = s.squeezed(s.pdf_text((tmp_path / "thu" / "CS1-BAN-SAO-trong.pdf").read_bytes(), tmp_path))
+    assert s.squeezed("Kế hoạch dinh dưỡng") in text
+    written(tmp_path, sample().replace("type: datetime, label", "type: datum, label"))
+    wrong = runner.invoke(app, commands()[0][1:])
+    assert wrong.exit_code == 1
+    assert "CS1-TAN-HOA.yaml:" in wrong.output
 
 
 def written(tmp_path: Path, text: str) -> Path:

@@ -50,8 +50,9 @@ LIFE_AFTER_CLOSING = {"archive", "reopen", "ask_reopen", "refuse"}
 COMMANDS = {
     "serve", "worker", "machine-door", "migrate", "doctor", "export", "backup", "restore", "reindex", "view", "bench",
     "demo", "totp", "validate", "facility add", "facility list", "user add", "user roles", "cert ca", "cert node",
-    "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "simulate bhyt",
     "sensitive list", "sensitive add", "sensitive remove",
+    "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "forms try",
+    "forms import", "simulate bhyt",
     "simulate csc", "simulate pki",
 }  # fmt: skip
 

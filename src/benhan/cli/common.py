@@ -32,11 +32,12 @@ def settings_of(config: Path | None) -> Settings:
     try:
         return load(config)
     except BenhanError as error:
-        _tell(error)
+        tell(error)
         raise typer.Exit(2) from None
 
 
-def _tell(error: BenhanError) -> None:
+def tell(error: BenhanError) -> None:
+    """Print what is wrong, a line for each issue."""
     for issue in error.issues:
         where = f" [{issue.expression}]" if issue.expression else ""
         errors.print(f"{error.code}{where}: {issue.text}", style="red", markup=False)
@@ -52,7 +53,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     try:
         return asyncio.run(main())
     except BenhanError as error:
-        _tell(error)
+        tell(error)
         raise typer.Exit(1) from None
 
 

@@ -33,6 +33,8 @@ their tables in the store. The face, in the order it is used:
     The answer as a person reads it.
 ``print_form(form, PrintContext) -> PrintResult(pdf, signature_boxes, pages)``; ``pdf(…)`` gives its bytes
     PDF/A-2b, tagged; boxes in PDF points, origin lower left. CPU-bound: ``asyncio.to_thread``.
+``yaml_of(questionnaire, code="") -> str``
+    The form file of a FHIR R4 Questionnaire, ours or a foreign one; what is not kept stands in ``unconfirmed``.
 ``merge(form, base, theirs, mine) -> Merged(answers, clashes)``
     Two people's changes put together field by field.
 ``shelf.load|publish|retire|templates|differences``, ``shelf.refresh(repo)``
@@ -60,6 +62,7 @@ from benhan.forms.catalogue_index import FormIndex, catalogue, foreign, get, loa
 from benhan.forms.checking import Finding, check, required
 from benhan.forms.computed import compute
 from benhan.forms.fhir_form import FORM_SYSTEM, answers, blank_response, questionnaire, response
+from benhan.forms.importing import yaml_of
 from benhan.forms.loader import load_form
 from benhan.forms.merging import Clash, Merged, merge
 from benhan.forms.model import (
@@ -175,4 +178,5 @@ __all__ = [
     "sample",
     "section_index",
     "shelf",
+    "yaml_of",
 ]
