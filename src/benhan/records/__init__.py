@@ -15,7 +15,8 @@ Common types::
 Admission and stays (``admission``, ``stays``)::
 
     admit(repo, Admission(patient_id, happened, khoa, khoa_name, doctor: Staff, ma_loai_kcb="03", bed=None, reason="",
-          direct_from="2", referred_by="2", referred_from="", time_of_illness=None, late_reason=None))
+          direct_from="2", referred_by="2", referred_from="", referral_no="",
+          time_of_illness=None, late_reason=None))
           -> Admitted(episode, encounter, stay: Stored, ma_lk, so_vao_vien)
     cancel_admission(repo, encounter_id, reason, approver: Staff, *, authorize) -> Stored
     encounter_by_ma_lk(repo, ma_lk) -> Stored

@@ -123,6 +123,7 @@ def _facts(admission: Admission) -> list[JsonObject]:
         "truc-tiep-vao": admission.direct_from,
         "noi-gioi-thieu": admission.referred_by,
         "noi-gioi-thieu-ten": admission.referred_from,
+        "so-phieu-chuyen": admission.referral_no,
         "vao-vien-lan-thu": "" if admission.time_of_illness is None else str(admission.time_of_illness),
     }
     return [fact(name, value) for name, value in facts.items() if value]

@@ -69,6 +69,7 @@ class Admission:
     direct_from: str = "2"
     referred_by: str = "2"
     referred_from: str = ""
+    referral_no: str = ""
     time_of_illness: int | None = None
     late_reason: str | None = None
     episode_id: str | None = None

@@ -264,6 +264,7 @@ async def _admit(visit: Visit) -> Response:
         direct_from=visit.text("direct_from") or "2",
         referred_by=visit.text("referred_by") or "2",
         referred_from=visit.text("referred_from"),
+        referral_no=visit.text("referral_no"),
         time_of_illness=int(ill) if ill.isdigit() else None,
         late_reason=visit.text("late_reason") or None,
     )

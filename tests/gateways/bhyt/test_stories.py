@@ -467,3 +467,22 @@ async def test_a_newborn_is_told_with_its_time_of_birth_and_its_mother(
     await update_person(ward, child, replace(known, name="Nguyễn Mẫu Khai Sinh", status="verified"))
     (head,) = build_claim(await facts_from_record(ward, encounter)).table("XML1")
     assert (head.get("HO_TEN"), head.get("NGAY_SINH")) == ("Nguyễn Mẫu Khai Sinh", "202611192147")
+
+
+async def test_who_came_with_a_referral_says_from_where(open_ward: Any, build: Any, clock: Any) -> None:
+    """Code of the place and number of the slip in XML1; without the number, and at the wrong place, the officer is warned."""
+    ward = await open_ward(None)
+    admitted = await build.an_admission(
+        ward, referred_from="51Z02 Bệnh viện Sản - Nhi", referral_no="12/2026"
+    )
+    await build.a_card(ward, admitted.encounter.id, ma_doituong="1.3", registered_at="51Z12")
+    package = build_claim(await facts_from_record(ward, admitted.encounter.id, provisional=True))
+    (head,) = package.table("XML1")
+    assert (head.get("MA_NOI_DI"), head.get("GIAY_CHUYEN_TUYEN")) == ("51Z02", "12/2026")
+    assert "X1-CHUYEN-DEN" not in {f.rule for f in check(package)}
+    other = await build.an_admission(
+        ward, await build.a_patient(ward, cccd="051075000077", phone="0905000077")
+    )
+    await build.a_card(ward, other.encounter.id, card="GD4515100000077", registered_at="51Z12")
+    faults = check(build_claim(await facts_from_record(ward, other.encounter.id, provisional=True)))
+    assert "X1-DUNG-NOI" in {f.rule for f in faults}

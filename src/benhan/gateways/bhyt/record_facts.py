@@ -3,6 +3,7 @@ and is found by the check."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -34,6 +35,8 @@ from benhan.identity import name_of, person_of
 from benhan.records import ChargeLine, Entitlement
 from benhan.store import Repository
 
+#: a facility's code at the beginning of a text
+_FACILITY = re.compile(r"\d{2}[0-9A-Z]{3}(?![0-9A-Za-z])")
 _BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
 
 
@@ -334,6 +337,7 @@ async def _head(reader: Reader, known: Mapping[str, Any], director: str) -> dict
     return {
         **_person(patient, known),
         **await _unregistered(reader, patient),
+        **_referral(reader.encounter, out.get("chuyen_den", "")),
         "LY_DO_VV": reason,
         "LY_DO_VNT": reason if inpatient else "",
         "CHAN_DOAN_VAO": begin[1] or end[1],
@@ -361,6 +365,25 @@ async def _unregistered(reader: Reader, patient: JsonObject) -> dict[str, str]:
         return {}
     mother = await reader.get(f"Patient/{person.mother_id}")
     return {"HO_TEN": name_of(mother)} if mother else {}
+
+
+def _referral(encounter: JsonObject, sent_to: str) -> dict[str, str]:
+    """MA_NOI_DI, MA_NOI_DEN and the number of the slip; a place that is told by name only stays empty."""
+
+    def said(name: str) -> str:
+        url = systems.EXT_FACT + name
+        told = (str(e.get("valueString", "")) for e in encounter.get("extension", []) if e["url"] == url)
+        return next(told, "").strip()
+
+    def code(text: str) -> str:
+        found = _FACILITY.match(text.strip())
+        return found[0] if found else ""
+
+    return {
+        "MA_NOI_DI": code(said("noi-gioi-thieu-ten")),
+        "MA_NOI_DEN": code(sent_to),
+        "GIAY_CHUYEN_TUYEN": said("so-phieu-chuyen"),
+    }
 
 
 def _fixed(encounter: JsonObject) -> str:
