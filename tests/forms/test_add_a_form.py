@@ -39,6 +39,13 @@ def sample() -> str:
     return found.group(1)
 
 
+def test_the_second_sample_adds_to_an_official_form(tmp_path: Path) -> None:
+    """The addition of the page loads as it stands and has all of the official form."""
+    blocks = re.findall(r"```yaml\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.S)
+    form = load_form(written(tmp_path, blocks[1]))
+    assert {i.link_id for i in get("01/BV1", date(2026, 3, 1)).items()} < {i.link_id for i in form.items()}
+
+
 def commands() -> list[list[str]]:
     """Commands of the how-to, in its order."""
     blocks = re.findall(r"```sh\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.S)

@@ -77,6 +77,7 @@ def questionnaire(form: Form) -> JsonObject:
         "version": form.edition,
         "name": "BieuMau" + "".join(c for c in form.code if c.isalnum()),
         "title": form.title,
+        **({"derivedFrom": [form.extends]} if form.extends else {}),
         "status": "active",
         "subjectType": ["Patient"],
         "purpose": form.source,

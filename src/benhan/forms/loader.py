@@ -8,6 +8,7 @@ replaced by the parts of that file, so that what the forms share is written once
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +41,8 @@ ROOM = Path(__file__).parent
 DATA = ROOM / "data"
 
 Place = tuple[YamlFile, PathKey]
+#: key of the section under which a facility's additions to an official form stand
+_ADDITIONS = "bo_sung_cua_co_so"
 
 
 @lru_cache(maxsize=1)
@@ -73,6 +76,7 @@ class _Reader:
         self.faults: list[Issue] = []
         self.seen: dict[str, Place] = {}
         self.references: list[tuple[tuple[str, ...], Place]] = []
+        self.official_roles: set[str] = set()
 
     def fail(self, place: Place, text: str) -> None:
         self.faults.append(fault(place[0], place[1], text))
@@ -92,6 +96,7 @@ class _Reader:
         self.matches(self.file, "form")
         self.stop_on_faults()
         data = self.file.data
+        official = self.official(data)
         sections = tuple(
             self.section(raw, file, at)
             for raw, file, at in self.expand(data["sections"], self.file, ("sections",))
@@ -107,13 +112,13 @@ class _Reader:
         for names, place in self.references:
             if not any(name in self.seen for name in names):
                 self.fail(place, f"không có mục '{names[0]}' trong biểu mẫu.")
-        roles = {s.role for s in signatures}
+        roles = {s.role for s in signatures} | self.official_roles
         for section in sections:
             for item in _every(section.items):
                 if item.type == "signature" and item.role is not None and item.role not in roles:
                     self.fail(self.seen[item.link_id], f"chữ ký '{item.role}' không có trong 'signatures'.")
         self.stop_on_faults()
-        return Form(
+        made = Form(
             code=data["form"],
             title=nfc(data["title"]),
             title_en=data.get("title_en"),
@@ -136,6 +141,23 @@ class _Reader:
             by=data.get("by"),
             unconfirmed=data.get("unconfirmed"),
         )
+        return made if official is None else _added(official, made)
+
+    def official(self, data: Mapping[str, Any]) -> Form | None:
+        """The shipped form that this one ``extends``, in the edition of its first day; its keys are taken."""
+        wanted, day = data.get("extends"), date.fromisoformat(data["valid_from"])
+        if wanted is None:
+            return None
+        for path in sorted(DATA.glob(f"{wanted.replace('/', '-')}*.yaml")):
+            form = load_form(path)
+            if form.code == wanted and form.valid_from <= day <= (form.valid_to or date.max):
+                for item in form.items():
+                    self.seen[item.link_id] = (self.file, ("extends",))
+                self.official_roles = {s.role for s in form.signatures}
+                return form
+        self.fail((self.file, ("extends",)), f"không có biểu mẫu '{wanted}' có hiệu lực ngày {day:%d/%m/%Y}.")
+        self.stop_on_faults()
+        return None
 
     def expand(
         self, entries: list[Any], file: YamlFile, at: PathKey, part: str = "sections"
@@ -285,6 +307,29 @@ class _Reader:
     def rule(self, raw: dict[str, Any], file: YamlFile, at: PathKey) -> Rule:
         self.references.extend(((name,), (file, at)) for name in raw["items"])
         return Rule(**{**raw, "items": tuple(raw["items"])})
+
+
+def _added(official: Form, own: Form) -> Form:
+    """The official form unchanged, and the facility's sections after it on a page of their own."""
+    title = Section(key=_ADDITIONS, title="Phần bổ sung của cơ sở")
+    sections = (*official.sections, title, *(replace(s, level=2) for s in own.sections))
+    paper = official.layout
+    layout = replace(
+        paper, ms_label=paper.ms_label or official.code, fresh_pages=(*paper.fresh_pages, _ADDITIONS)
+    )
+    return replace(
+        own,
+        title=official.title,
+        title_en=official.title_en,
+        sections=sections,
+        signatures=tuple(sorted((*official.signatures, *own.signatures), key=lambda s: s.order)),
+        rules=(*official.rules, *own.rules),
+        layout=layout,
+        kind=official.kind,
+        by=official.by,
+        extends=f"{official.url}|{official.edition}",
+        _index={},
+    )
 
 
 class _Edits:

@@ -243,7 +243,7 @@ class PrintLayout:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One form in one edition."""
+    """One form in one edition; ``extends`` is the canonical of the official form that it repeats and adds to."""
 
     code: str
     title: str
@@ -261,6 +261,7 @@ class Form:
     edition: str = "1"
     by: str | None = None
     unconfirmed: str | None = None
+    extends: str | None = None
     _index: dict[str, Item] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
