@@ -40,6 +40,7 @@ PAGES: dict[str, str] = {
     ),
     **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan", "/bhyt/icd"), "forms and rules of the house"),
     **dict.fromkeys(("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai"), "what goes out"),
+    "/mo-khan-cap/{grant}": "a verdict on an opening",
     "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip
 

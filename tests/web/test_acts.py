@@ -189,9 +189,23 @@ async def test_history_is_refused_then_opened_by_break_glass(
     assert "Đính kèm phiếu đồng ý" in doctor.last.text
     await doctor.press(f"{url}/quyen", kind="break-glass", reason="Cấp cứu, hôn mê, không có người nhà")
     assert asked == [("break-glass", "Cấp cứu, hôn mê, không có người nhà")]
+    await _review_the_opening(doctor, await as_person("khth"))
     text = await doctor.press(url)
     assert "Giấy ra viện" in text
     assert "01/11/2026 08:00" in text
+
+
+async def _review_the_opening(doctor: Any, office: Any) -> None:
+    """What was opened is on the list with its reason; a verdict needs its ground; the opener has no say; then it is gone."""
+    await doctor.see("/mo-khan-cap", 403)
+    listed = await office.see("/mo-khan-cap")
+    assert "Cấp cứu, hôn mê, không có người nhà" in listed
+    target = re.search(r'action="(/mo-khan-cap/[^"]+)"', listed)
+    assert target
+    await office.press(target[1], 400, verdict="justified", note="ngắn")
+    assert "nêu căn cứ" in office.last.text
+    told = await office.press(target[1], verdict="justified", note="Đối chiếu sổ cấp cứu: đúng")
+    assert "Không có lần mở khẩn cấp nào chờ xét" in told
 
 
 async def test_absent_hub_does_not_stop_the_ward(

@@ -52,6 +52,8 @@ class Review:
     reviewed_by: str | None
     verdict: str | None
     note: str | None
+    reason: str
+    until: datetime | None
 
 
 async def grant_access(
@@ -175,13 +177,14 @@ async def active_grants(
 
 
 async def open_reviews(repo: Repository) -> list[Review]:
-    """Break-glass openings not yet reviewed, the oldest first."""
+    """Break-glass openings not yet reviewed, the most urgent first, each with the reason given."""
     async with repo.transaction() as tx:
         found = await rows(
             tx,
-            "select grant_id, patient_id, opened_by, opened_at, due_at, reviewed_at, "
-            "reviewed_by, verdict, note "
-            "from break_glass_review where tenant = %s and reviewed_at is null order by due_at, grant_id",
+            "select r.grant_id, r.patient_id, r.opened_by, r.opened_at, r.due_at, r.reviewed_at, "
+            "r.reviewed_by, r.verdict, r.note, g.reason, g.valid_to as until "
+            "from break_glass_review r join access_grant g on g.tenant = r.tenant and g.id = r.grant_id "
+            "where r.tenant = %s and r.reviewed_at is null order by r.due_at, r.grant_id",
             (repo.ctx.tenant,),
         )
     return [Review(**r) for r in found]

@@ -26,6 +26,7 @@ from benhan.web import (
     assets,
     autosave,
     binder,
+    break_glass,
     claim_rules,
     claims,
     closing,
@@ -105,8 +106,8 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, orders, sheets, vitals,
-        closing, binder, release, keeping, verify_code, form_admin, history, exchange_queue, oversight, steward, claims,
-        claim_rules,
+        closing, binder, release, keeping, verify_code, form_admin, history, break_glass, exchange_queue, oversight, steward,
+        claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benhan import exchange
+from benhan.access import break_glass
 from benhan.base.errors import BenhanError, InvalidInput, Issue
 from benhan.catalogue import facility
 from benhan.web import rail
@@ -89,6 +90,8 @@ async def _right(visit: Visit) -> Response:
         raise InvalidInput(
             "web.short-reason", text, issues=[Issue("web.short-reason", text, f"reason-{kind}")]
         )
+    if kind == "break-glass":
+        await _open_here(visit, reason)
     evidence = await _evidence(visit, kind)
     target = visit.text("to_facility") or None
     await exchange.ask_right(
@@ -101,6 +104,12 @@ async def _right(visit: Visit) -> Response:
         to_facility=target,
     )
     return visit.go(f"/nguoi-benh/{visit.path('patient')}/benh-su-tinh", "da-mo-quyen")
+
+
+async def _open_here(visit: Visit, reason: str) -> None:
+    """What is hidden from this person in our own record opens first, whatever becomes of the hub; it is reviewed too."""
+    account = visit.signed_in.account.id
+    await break_glass(visit.repo, visit.path("patient"), account, reason)
 
 
 async def _evidence(visit: Visit, kind: str) -> str:

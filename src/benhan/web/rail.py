@@ -119,6 +119,8 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
             items.append(RailItem("/dinh-danh", "folder", N_("Người có thể trùng"), None))
         if visit.may("exchange.watch"):
             items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
+        if visit.may("break_glass.review"):
+            items.append(RailItem("/mo-khan-cap", "alert", N_("Xét mở khẩn cấp"), None))
         if visit.may("archive.keep"):
             items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
         return {"rail": items, "to_sign": None}
@@ -136,6 +138,8 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         items.append(RailItem("/bhyt", "chart", N_("Giám định BHYT"), None))
     if visit.may("exchange.watch"):
         items.append(RailItem("/lien-thong", "globe", N_("Liên thông"), None))
+    if visit.may("break_glass.review"):
+        items.append(RailItem("/mo-khan-cap", "alert", N_("Xét mở khẩn cấp"), None))
     if visit.may("archive.keep"):
         items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
     if visit.may("settings.manage"):

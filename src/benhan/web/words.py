@@ -43,6 +43,7 @@ DONE = {
     "da-the": N_("Đã ghi thẻ BHYT."),
     "da-xep-gui": N_("Đã xếp vào hàng gửi; kết quả hiện ở đây sau ít giây."),
     "da-sua-gui": N_("Đã sửa; hồ sơ BHYT được lập lại và xếp vào hàng gửi."),
+    "da-xet": N_("Đã ghi kết quả xét."),
     "da-phat-lai": N_("Đã phát lại; sổ đăng ký đã nhận."),
     "da-quyet-dinh": N_("Đã ghi quyết định."),
     "da-tach": N_("Đã tách lại; cả hai người trở về như trước khi gộp."),
