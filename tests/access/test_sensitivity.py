@@ -106,3 +106,25 @@ async def test_another_tenant_has_a_list_of_its_own(guarded: Repository, other_t
     await set_sensitive_rule(guarded, SensitiveRule("lao", ICD, "A15"), active=True, reason=WHY)
     other = guarded.store.system_repo(other_tenant)
     assert (await sensitive_rules(other)).groups_of(_condition("A15.9")) == set()
+
+
+async def test_what_was_kept_before_the_list_is_noted_by_relabel(repo: Repository) -> None:
+    """After an upgrade: rows and stays from before; the khoa that treats sees them, another does not."""
+    await repo.update({"resourceType": "Patient", "id": "an"})
+    encounter = {"resourceType": "Encounter", "id": "dot", "status": "in-progress", "class": {"code": "IMP"}}
+    stay = {
+        **encounter,
+        "subject": {"reference": "Patient/an"},
+        "serviceType": {"coding": [{"system": "urn:benhan:ma-khoa", "code": "K01"}]},
+        "period": {"start": "2026-01-01T08:00:00+07:00"},
+    }
+    await repo.update(stay)
+    await repo.create(_condition("B20.1"))
+    paper = await repo.create(_paper())
+    assert await _stranger(repo).count("Condition", []) == 1
+    assert await relabel_sensitive(repo) >= 1
+    assert await sensitive_groups_of(repo, "QuestionnaireResponse", paper.id) == ("hiv",)
+    for khoa, seen in (("K01", 1), ("K02", 0)):
+        ctx = replace(_stranger(repo).ctx, khoa=frozenset({khoa}))
+        looks = repo.store.repo(ctx, SystemPolicy())
+        assert await looks.count("Condition", []) == await looks.count("QuestionnaireResponse", []) == seen

@@ -12,7 +12,7 @@ Source: Luật 91/2025/QH15 Điều 26; NĐ 356/2025/NĐ-CP Điều 4.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -24,9 +24,9 @@ from benhan.access._rows import one, rows, run
 from benhan.access.roles import table
 from benhan.base.clock import parse_instant
 from benhan.base.errors import InvalidInput
-from benhan.base.json_door import JsonObject, loads_object
-from benhan.fhir import patient_of, split_reference
-from benhan.store import Action, Ctx, Repository, Store
+from benhan.base.json_door import JsonObject
+from benhan.fhir import RESOURCE_TYPES, patient_of, split_reference
+from benhan.store import Action, Ctx, ExportAsked, Repository, Store, Stored, export_page
 
 LABELS = "urn:benhan:nhom-nhay-cam"
 KHOA = "urn:benhan:ma-khoa"
@@ -59,7 +59,8 @@ _CARE = (
     "until = excluded.until, patient = excluded.patient"
 )
 _GROUPS = "select groups from sensitive_row where tenant = %s and type = %s and id = %s"
-_CLEAR = "delete from sensitive_row where tenant = %s"
+_CLEAR = "update sensitive_row set groups = '{}' where tenant = %s"
+_DROP = "delete from sensitive_row where tenant = %s and groups = '{}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,24 +151,38 @@ async def set_sensitive_rule(repo: Repository, rule: Rule, *, active: bool, reas
 
 
 async def relabel(repo: Repository) -> int:
-    """Note the groups of everything that is kept anew, from every version; gives the number of rows noted.
+    """Note groups and stays of everything that is kept anew, from every version; gives the number of resources noted.
 
-    For after a change of the list: what a removed rule had hidden becomes visible again.
+    For after a change of the list (what a removed rule had hidden becomes visible again), and once for what was kept
+    before the list was.
     """
     held = (await sensitive_rules(repo)).groups_of
     system = repo.store.system_repo(repo.ctx.tenant)
     async with system.transaction() as tx:
         await _do(tx, _CLEAR, (repo.ctx.tenant,))
         noted = 0
-        async for kind, raw in tx.export():
-            resource = loads_object(raw)
-            groups = held(resource)
-            for version in await tx.history(kind, str(resource["id"])) if resource.get("id") else []:
-                groups |= held(version.data)
-            if groups:
-                await _note(tx, kind, str(resource["id"]), groups, _encounter(resource), None)
-                noted += 1
+        for kind in sorted(RESOURCE_TYPES):
+            async for stored in _all(tx, kind):
+                if kind == "Encounter":
+                    await _note_stay(tx, stored.id, stored.data)
+                groups = held(stored.data)
+                if stored.version > 1:
+                    for version in await tx.history(kind, stored.id):
+                        groups |= held(version.data)
+                if groups:
+                    await _note(tx, kind, stored.id, groups, _encounter(stored.data), None)
+                    noted += 1
+        await _do(tx, _DROP, (repo.ctx.tenant,))
     return noted
+
+
+async def _all(tx: Repository, kind: str) -> AsyncIterator[Stored]:
+    """Every current resource of a type."""
+    after: str | None = ""
+    while after is not None:
+        found, after = await export_page(tx, ExportAsked(kind, after=after))
+        for stored in found:
+            yield stored
 
 
 async def groups_of_row(repo: Repository, kind: str, resource_id: str) -> tuple[str, ...]:

@@ -56,6 +56,18 @@ def sensitive_remove(
     _change(facility, SensitiveRule(group, system, prefix), False, reason, config)
 
 
+@sensitive_app.command("relabel")
+def sensitive_relabel(facility: str, config: Path | None = CONFIG) -> None:
+    """Áp danh mục cho mọi tài liệu đã có (chạy một lần sau khi nâng cấp)."""
+    settings = settings_of(config)
+
+    async def work() -> int:
+        async with open_store(settings) as store:
+            return await relabel_sensitive(operator_repo(store, (await facility_of(store, facility)).id))
+
+    console.print(f"{run(work)} tài liệu đang được che.")
+
+
 def _change(facility: str, rule: SensitiveRule, active: bool, reason: str, config: Path | None) -> None:
     settings = settings_of(config)
 
