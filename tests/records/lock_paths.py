@@ -51,14 +51,9 @@ LIFE_AFTER_CLOSING = {"archive", "reopen", "ask_reopen", "refuse"}
 COMMANDS = {
     "serve", "worker", "machine-door", "migrate", "doctor", "export", "backup", "restore", "reindex", "view", "bench",
     "demo", "totp", "validate", "facility add", "facility list", "user add", "user roles", "cert ca", "cert node",
-<<<<<<< HEAD
-    "sensitive list", "sensitive add", "sensitive remove",
+    "sensitive list", "sensitive add", "sensitive remove", "sensitive relabel",
     "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "forms try",
     "forms import", "simulate bhyt",
-=======
-    "ingest bhyt", "bhyt check", "bhyt icd", "bhyt schema", "bhyt quarantine", "bhyt watch", "forms check", "simulate bhyt",
-    "sensitive list", "sensitive add", "sensitive remove", "sensitive relabel",
->>>>>>> fed579f (access: Note what was kept before the list (sensitive relabel))
     "simulate csc", "simulate pki",
 }  # fmt: skip
 
