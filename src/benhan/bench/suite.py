@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import claims, matching, papers, pure, reading, search, sharing, storing, volume
+from benhan.bench import claims, matching, pages, papers, pure, reading, search, sharing, storing, volume
 from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
@@ -30,6 +30,9 @@ BENCHES: dict[str, Bench] = {
     "read-no-audit": reading.read_no_audit_bench,
     "disk": storing.disk_bench,
     "disk-audit": storing.audit_disk_bench,
+    "form-open": pages.form_open_bench,
+    "form-autosave": pages.form_autosave_bench,
+    "pick-icd": pages.pick_icd_bench,
     "exchange-drain": sharing.drain_bench,
     "matching": matching.matching_bench,
     # these load many rows and ANALYZE: a facility made afterwards is unknown to the statistics (docs/performance.md)
