@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import subprocess
 import sys
@@ -178,3 +179,33 @@ async def test_service_that_stamps_something_else_is_refused(folder, served) -> 
         with pytest.raises(NeighbourFailed) as refused:
             await sign_cades(b"x", signer, served(lying(content)))
         assert refused.value.code == "signing.tsa-refused"
+
+
+@pytest.mark.parametrize(("endless", "code"), [(True, "signing.tsa-refused"), (False, "signing.tsa-timeout")])
+async def test_a_service_that_never_ends_its_answer_counts_as_away(monkeypatch, endless, code) -> None:
+    """A flood is cut at its limit and a trickle at the time limit: neither holds up a doctor who signs."""
+    monkeypatch.setattr(timestamps_module, "TIMEOUT_S", 10.0 if endless else 0.5)
+    sent = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n")
+        part = b"x" * (65_536 if endless else 1)
+        try:
+            while not writer.is_closing():
+                writer.write(part)
+                await writer.drain()
+                sent += len(part)
+                await asyncio.sleep(0 if endless else 0.05)
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(NeighbourFailed) as refused:
+            async with asyncio.timeout(8):
+                await HttpTimeStamper(f"http://127.0.0.1:{port}/").async_timestamp(b"\1" * 32, "sha256")
+    assert refused.value.code == code
+    assert sent < 40_000_000

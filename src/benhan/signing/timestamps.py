@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 from datetime import datetime
@@ -105,21 +106,35 @@ class HttpTimeStamper(TimeStamper):
         self.may_wait = may_wait
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        """Ask the service; raises ``NeighbourFailed`` (signing.tsa-away) or ``NeighbourTimeout``."""
+        """Ask the service, for ``TIMEOUT_S`` in all; raises ``NeighbourFailed`` (signing.tsa-away) or ``NeighbourTimeout``."""
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
-                answer = await http.post(
-                    self.url, content=req.dump(), headers={"Content-Type": "application/timestamp-query"}
-                )
-        except httpx.TimeoutException:
+            async with asyncio.timeout(TIMEOUT_S):
+                content = await self._ask(req.dump())
+        except (TimeoutError, httpx.TimeoutException):
             raise NeighbourTimeout(
                 "signing.tsa-timeout", "Dịch vụ dấu thời gian không trả lời kịp."
             ) from None
         except httpx.HTTPError:
             raise NeighbourFailed("signing.tsa-away", "Không nối được dịch vụ dấu thời gian.") from None
-        if answer.status_code != 200 or len(answer.content) > MOST_ANSWER_BYTES:
+        if content is None:
             raise NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
-        return _answering(req, answer.content)
+        return _answering(req, content)
+
+    async def _ask(self, query: bytes) -> bytes | None:
+        """The body of the answer; None when it is an error or longer than ``MOST_ANSWER_BYTES``, then not read on."""
+        headers = {"Content-Type": "application/timestamp-query"}
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http,
+            http.stream("POST", self.url, content=query, headers=headers) as answer,
+        ):
+            if answer.status_code != 200:
+                return None
+            content = b""
+            async for part in answer.aiter_bytes():
+                content += part
+                if len(content) > MOST_ANSWER_BYTES:
+                    return None
+            return content
 
 
 def _answering(req: tsp.TimeStampReq, content: bytes) -> tsp.TimeStampResp:
