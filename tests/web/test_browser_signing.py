@@ -207,6 +207,7 @@ async def the_others_sign(walk: Any, doctor: Page, ward: Ward) -> None:
     await doctor.wait_for_url("**xong=da-ket-thuc-to*")
     await sign_all(walk, doctor, 1, "tong-ket")
     head = await walk.enter("truongkhoa")
+    await there_and_back(walk, head, doctor, ward)
     await head.goto(f"{walk.server.url}/viec/ky")
     await walk.shot(head, "truong-khoa")
     await head.check(f'input[value*="{ward.main}"]')
@@ -219,6 +220,33 @@ async def the_others_sign(walk: Any, doctor: Page, ward: Ward) -> None:
     await walk.shot(leader, "cap-giay")
     await leader.get_by_role("button", name="Cấp giấy").click()
     await leader.wait_for_url("**xong=da-cap")
+
+
+async def there_and_back(walk: Any, head: Page, doctor: Page, ward: Ward) -> None:
+    """The head looks at who is late, sends the record back; the doctor answers; the head lets somebody sign for her."""
+    await head.goto(f"{walk.server.url}/viec/ky-tre")
+    await walk.shot(head, "ky-tre")
+    await head.goto(f"{walk.server.url}/giay/{ward.main}/ky")
+    await head.locator("summary", has_text="Trả lại người lập").click()
+    await head.fill("#f-return_reason", "Ghi rõ liều kháng sinh đã dùng")
+    await walk.shot(head, "tra-lai")
+    await head.get_by_role("button", name="Trả lại", exact=True).click()
+    await head.wait_for_url("**xong=da-tra-lai")
+    await doctor.goto(f"{walk.server.url}/viec/ky")
+    await walk.shot(doctor, "bi-tra-lai")
+    await doctor.get_by_role("link", name="Gửi lại").click()
+    await doctor.fill("#f-answer", "Liều ghi ở tờ điều trị số 1")
+    await walk.shot(doctor, "gui-lai")
+    await doctor.get_by_role("button", name="Gửi lại, không sửa").click()
+    await doctor.wait_for_url("**xong=da-gui-lai")
+    await head.goto(f"{walk.server.url}/viec/uy-quyen")
+    await head.select_option("#f-taker", label="Nguyễn Văn Thử")
+    await head.fill("#f-last", "31/12/2099")
+    await head.check("input[name=forms][value=BV1]")
+    await head.fill("#f-reason", "Đi công tác")
+    await head.get_by_role("button", name="Ủy quyền", exact=True).click()
+    await head.wait_for_url("**xong=da-uy-quyen")
+    await walk.shot(head, "uy-quyen")
 
 
 async def to_the_archive(walk: Any, doctor: Page, base: str) -> None:

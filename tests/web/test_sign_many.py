@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benhan import records
+from benhan.base.clock import local_date
 from benhan.base.errors import NeighbourFailed
 from benhan.identity import PersonInput
 
@@ -137,3 +138,41 @@ async def test_the_page_of_one_paper_signs_what_it_shows(
     await doctor.see(f"/giay/{waiting[0]}/ky")
     await doctor.press(f"/giay/{waiting[0]}/ky", **fields, shown=sha256[1])
     assert "Đã ký." in doctor.last.text
+
+
+async def test_a_head_sends_back_and_hands_on(house: Any, as_person: Any, waiting: list[str]) -> None:
+    """Sent back with a reason, seen by the author, answered; late signatures; signing for another by the pages alone."""
+    doctor, head = await as_person("bacsi"), await as_person("truongkhoa")
+    await doctor.see("/viec/ky")
+    await doctor.press("/viec/ky", giay=ticks(doctor.last.text), pin=PIN)
+    await until_done(doctor)
+    paper = waiting[0]
+    assert "Trả lại người lập" in await head.see(f"/giay/{paper}/ky")
+    assert "Ghi lý do trả lại." in await head.press(f"/giay/{paper}/tra-lai", 400, return_reason=" ")
+    await head.press(f"/giay/{paper}/tra-lai", return_reason="Thiếu kích thước gan")
+    assert "Đã trả giấy lại cho người lập" in head.last.text
+    text = await doctor.see("/viec/ky")
+    assert "Giấy của tôi bị trả lại" in text
+    assert "Thiếu kích thước gan" in text
+    assert "Thiếu kích thước gan" in await doctor.see(f"/giay/{paper}")
+    late = await head.see("/viec/ky-tre")
+    assert "bị trả lại" in late
+    await doctor.see(f"/giay/{paper}/ky")
+    await doctor.press(f"/giay/{paper}/gui-lai", answer="Không đo được do hơi nhiều")
+    assert "Giấy của tôi bị trả lại" not in await doctor.see("/viec/ky")
+    assert "Không đo được do hơi nhiều" in await head.see(f"/giay/{paper}/ky")
+    await doctor.see("/viec/ky-tre", 403)
+    await doctor.see("/viec/uy-quyen", 403)
+    await head.see("/viec/uy-quyen")
+    day = f"{local_date(house.store.clock.now()):%d/%m/%Y}"
+    given = {"permission": "form.sign_head", "first": day, "last": day, "reason": "Đi họp"}
+    other = house.people["bacsi"].reference
+    assert "Chọn ít nhất một loại giấy." in await head.press("/viec/uy-quyen", 400, **given, taker=other)
+    await head.see("/viec/uy-quyen")
+    await head.press("/viec/uy-quyen", **given, taker=other, forms="BV1")
+    assert "đang hiệu lực" in head.last.text
+    (made, *_) = await records.delegations_to(house.repo, other)
+    assert made.covers("form.sign_head", "01/BV1", "K03")
+    await head.press(f"/viec/uy-quyen/{made.id}/thoi")
+    assert "đã thôi" in head.last.text
+    assert made.id not in {d.id for d in await records.delegations_to(house.repo, other)}

@@ -9,7 +9,19 @@ from pathlib import Path
 
 from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
-from benhan.bench import claims, matching, pages, papers, pure, reading, search, sharing, storing, volume
+from benhan.bench import (
+    claims,
+    matching,
+    pages,
+    papers,
+    pure,
+    reading,
+    search,
+    sharing,
+    storing,
+    volume,
+    ward,
+)
 from benhan.bench.measure import FULL, Result, Sizes
 from benhan.store import Store
 
@@ -20,6 +32,7 @@ BENCHES: dict[str, Bench] = {
     "validate": pure.validate_bench,
     "pdf": papers.pdf_bench,
     "sign": papers.sign_bench,
+    "sign-many": ward.sign_many_bench,
     "claims-write": claims.claims_write_bench,
     "claims-read": claims.claims_read_bench,
     "claims-memory": claims.claims_memory_bench,

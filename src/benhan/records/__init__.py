@@ -94,6 +94,9 @@ Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
     begin_batch(repo, [Chosen(response_id, shown, role, is_entry)]) -> SignBatch ; sign_batch(repo, id) ; stopped_batches(repo)
     claim_batch(repo, id) ; run_batch(repo, id, role -> SignWith, *, authorize) -> SignBatch     many papers, one PIN
     withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
+    return_paper(repo, response_id, staff, reason, *, authorize) ; resend_paper(repo, response_id, staff, answer)
+    delegate(repo, giver, taker, *, permission, khoa, forms, first, last, reason, authorize) -> id ; end_delegation(repo, id)
+    delegations_to(repo, staff) -> list[Delegation] ; delegations_from(repo, staff)                 signing for another
     issue_discharge_paper(repo, encounter_id, *, author: Staff, answers=None) -> Stored (QuestionnaireResponse, unsigned)
     issue_paper(repo, response_id, *, seal: SignWith|None, authorize) -> IssuedPaper(number, document)  number at issue
     blob_of(document: JsonObject) -> sha256 of the PDF of a DocumentReference
@@ -156,6 +159,7 @@ Reading (``binder``, ``timeline``, ``worklists``)::
     timeline(repo, patient_id, *, limit=200) -> list[TimelineItem(at, kind, title, text, reference, encounter_id, author)]
     my_patients(repo, staff_reference=None, khoa=None) -> list[WorkPatient]
     papers_to_sign(repo, Reader(staff_reference, roles, may), *, khoa=None) -> list[WorkPaper]     whose turn: ``signers``
+    late_signatures(repo, khoa=None) -> list[LateSignature] ; returned_papers(repo, staff_reference)
     records_owed(repo, khoa=None, *, on=None) -> list[WorkRecord]
 
 Outbox topics: ``bhyt.submit`` {encounter, ma_lk} when the đợt is discharged and the discharge paper is fully signed (key
@@ -197,6 +201,14 @@ from benhan.records.charges import (
 )
 from benhan.records.completeness import completeness
 from benhan.records.contents import contents, document_bundle
+from benhan.records.delegation import (
+    DELEGABLE,
+    Delegation,
+    delegate,
+    delegations_from,
+    delegations_to,
+    end_delegation,
+)
 from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready, undo_discharge
 from benhan.records.disposal import Destruction, destroy_record, destruction, propose_destruction
 from benhan.records.documents import blob_of, content_of, document_of, documents
@@ -267,6 +279,7 @@ from benhan.records.release import (
 )
 from benhan.records.requests import Request, ask, decide, request, requests
 from benhan.records.results import correct_result, enter_result, result_series
+from benhan.records.returning import resend_paper, return_paper, returns_of
 from benhan.records.sealing import cancel_closing, close_record, containers, finish_sealing, start_closing
 from benhan.records.settlement import Payment, payments, settle, settled_at, unsettle
 from benhan.records.sheets import (
@@ -326,6 +339,7 @@ from benhan.records.types import (
     Gap,
     IssuedPaper,
     LabOrder,
+    LateSignature,
     Number,
     NumberRow,
     OpenedRecord,
@@ -335,6 +349,7 @@ from benhan.records.types import (
     RecordEvent,
     ResultEntered,
     ResultInput,
+    Returned,
     SheetEntry,
     Signature,
     SignWith,
@@ -349,9 +364,16 @@ from benhan.records.types import (
 )
 from benhan.records.vitals import SIGNS, record_vitals, vital_series
 from benhan.records.waiting import Waiting, complete_waiting, waiting_of, waiting_signatures
-from benhan.records.worklists import my_patients, papers_to_sign, records_owed
+from benhan.records.worklists import (
+    late_signatures,
+    my_patients,
+    papers_to_sign,
+    records_owed,
+    returned_papers,
+)
 
 __all__ = [
+    "DELEGABLE",
     "OTHER_SOURCES",
     "PAYERS",
     "SIGNS",
@@ -372,6 +394,7 @@ __all__ = [
     "Chosen",
     "CodeAnswer",
     "CoverageInput",
+    "Delegation",
     "Destruction",
     "Discharge",
     "DischargeDiagnosis",
@@ -382,6 +405,7 @@ __all__ = [
     "IssuedPaper",
     "Kept",
     "LabOrder",
+    "LateSignature",
     "Number",
     "NumberRow",
     "OpenedRecord",
@@ -399,6 +423,7 @@ __all__ = [
     "Requester",
     "ResultEntered",
     "ResultInput",
+    "Returned",
     "Scrub",
     "Sealing",
     "SheetEntry",
@@ -460,6 +485,9 @@ __all__ = [
     "current_stay",
     "decide",
     "defaults",
+    "delegate",
+    "delegations_from",
+    "delegations_to",
     "derived",
     "destroy_record",
     "destruction",
@@ -473,6 +501,7 @@ __all__ = [
     "documents",
     "drug_orders",
     "encounter_by_ma_lk",
+    "end_delegation",
     "end_sheet",
     "enter_result",
     "entitlement_line",
@@ -492,6 +521,7 @@ __all__ = [
     "issue_discharge_paper",
     "issue_paper",
     "kept",
+    "late_signatures",
     "lend_range",
     "list_cases",
     "lock_charges",
@@ -535,9 +565,13 @@ __all__ = [
     "request_transfer",
     "requesters",
     "requests",
+    "resend_paper",
     "result_series",
+    "return_paper",
     "return_range",
     "return_record",
+    "returned_papers",
+    "returns_of",
     "reverse_charge",
     "run_batch",
     "save_form",

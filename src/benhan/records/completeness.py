@@ -96,7 +96,11 @@ async def _paper_gaps(tx: Repository, here: Case, paper: Paper) -> list[Gap]:
                 blocking=blocking,
             )
         )
-    if paper.next_role:
+    if paper.returned:
+        text = f"{form.title}: {paper.returned.name} trả lại: {paper.returned.reason}"
+        author = paper.response.data.get("author", {}).get("display", _DOCTOR)
+        gaps.append(Gap("returned", text, author, form.code, paper.response.id))
+    elif paper.next_role:
         title = next(p.title for p in form.signatures if p.role == paper.next_role)
         gaps.append(
             Gap("signature", f"{form.title}: thiếu chữ ký của {title}.", title, form.code, paper.response.id)

@@ -16,6 +16,7 @@ from typing import Any
 from benhan.base.errors import Conflict, Issue, NotFound, RuleViolation
 from benhan.forms import Form, SignaturePlace, answers, check
 from benhan.records.cases import case
+from benhan.records.delegation import Delegation, signing_for
 from benhan.records.documents import (
     BOXES,
     blob_of,
@@ -29,8 +30,9 @@ from benhan.records.documents import (
 from benhan.records.extraction import extract
 from benhan.records.facts import form_of
 from benhan.records.ink import ink_pdf, signature_element, waiting
+from benhan.records.returning import returned
 from benhan.records.shapes import connection, fact_of, id_of, staff_ref, with_extensions
-from benhan.records.signatures import may_sign, next_order, signatures_of, signing_provenance
+from benhan.records.signatures import may_sign, next_order, provenances, signatures_of, signing_provenance
 from benhan.records.types import Authorize, Signature, SignWith
 from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
@@ -73,6 +75,7 @@ class _Paper:
     found: list[Signature]
     before: Stored | None
     kept: bool
+    returned: bool
 
     @property
     def standing(self) -> str:
@@ -83,10 +86,12 @@ class _Paper:
 async def _read(repo: Repository, response_id: str) -> _Paper:
     stored = await repo.read("QuestionnaireResponse", response_id)
     encounter_id = id_of(stored.data["encounter"])
-    found = await signatures_of(repo, stored)
+    acts = await provenances(repo, stored)
+    found = await signatures_of(repo, stored, acts)
     before = await document_of(repo, encounter_id, response_id)
     kept = before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version)
-    return _Paper(stored, form_of(stored.data), encounter_id, found, before, kept)
+    back = returned(acts, stored.version) is not None
+    return _Paper(stored, form_of(stored.data), encounter_id, found, before, kept, back)
 
 
 async def show_paper(repo: Repository, response_id: str) -> Shown:
@@ -170,11 +175,11 @@ async def sign_paper(
 ) -> Stored:
     """Sign the present version in a role of the form: PDF → PAdES → blob, ``DocumentReference``, ``Provenance``.
 
-    The form's order of signers is kept. Printing and signing happen before the writing transaction opens. ``shown``:
-    the what-you-see hash; those bytes are signed or nothing is.
+    The form's order of signers is kept; for another only under a delegation of these days (ký thay). Printing and
+    signing happen before the writing transaction opens. ``shown``: the what-you-see hash; those bytes are signed or nothing is.
 
-    Raises: ``RuleViolation`` (records.not-your-turn, records.form-incomplete); ``Conflict`` (records.changed-since-shown,
-    records.changed-while-signing).
+    Raises: ``RuleViolation`` (records.not-your-turn, records.form-incomplete); ``Conflict`` (records.paper-returned,
+    records.changed-since-shown, records.changed-while-signing); ``NotAllowed`` of ``authorize``.
     """
     paper = await _read(repo, response_id)
     stored, form = paper.stored, paper.form
@@ -183,7 +188,11 @@ async def sign_paper(
         raise RuleViolation(
             "records.not-your-turn", "Chưa đến lượt ký, hoặc vai trò này đã ký.", expression="role"
         )
-    authorize(place.permission or "form.sign", (await case(repo, paper.encounter_id)).khoa)
+    if paper.returned:
+        raise Conflict("records.paper-returned", "Giấy đã bị trả lại, chờ người lập sửa.")
+    khoa, permission = (await case(repo, paper.encounter_id)).khoa, place.permission or "form.sign"
+    behalf = await signing_for(repo, sign.staff.reference, permission, form.code, khoa, authorize=authorize)
+    title = place.title if behalf is None else f"{place.title} (ký thay {behalf.from_name})"
     refuse_incomplete(form, answers(form, stored.data))
     now = repo.clock.now()
     base, boxes = await _base(repo, paper, now, shown)
@@ -191,17 +200,24 @@ async def sign_paper(
         base,
         sign,
         field=field_name(place),
-        reason=sign.reason or place.title,
+        reason=sign.reason or title,
         place=place_of(boxes, place.role),
-        role=place.title,
+        role=title,
     )
-    made = await _put(repo, paper, sign, signed, boxes, now, hashlib.sha256(base).hexdigest())
+    made = await _put(repo, paper, sign, signed, boxes, now, hashlib.sha256(base).hexdigest(), behalf)
     await _forget(repo, response_id, now, every=True)
     return made
 
 
 async def _put(
-    repo: Repository, paper: _Paper, sign: SignWith, signed: bytes, boxes: str, now: datetime, seen: str
+    repo: Repository,
+    paper: _Paper,
+    sign: SignWith,
+    signed: bytes,
+    boxes: str,
+    now: datetime,
+    seen: str,
+    behalf: Delegation | None,
 ) -> Stored:
     """The writing transaction of a signature."""
     before = paper.before
@@ -221,8 +237,14 @@ async def _put(
             "sha256-truoc": blob_of(before.data) if before and paper.kept else "",
             SEEN: seen,
             **waiting(signed, sign, pdf=True),
+            "uy-quyen": str(behalf.id) if behalf else "",
         }
         signed_by = signing_provenance(sign, resource, document, now, element, known)
+        if behalf is not None:
+            signed_by["agent"][0]["onBehalfOf"] = {
+                "reference": behalf.from_staff,
+                "display": behalf.from_name,
+            }
         made = await tx.create(with_extensions(signed_by, await next_order(tx, resource)))
         await note_waiting(tx, made, paper.encounter_id)
         await extract(tx, resource, sign.staff)

@@ -18,6 +18,7 @@ from benhan.records.extraction import extract
 from benhan.records.facts import defaults, form_of
 from benhan.records.ink import ink_pdf
 from benhan.records.numbering import take_number
+from benhan.records.returning import returned
 from benhan.records.shapes import (
     concept,
     ext_value,
@@ -40,6 +41,7 @@ from benhan.records.signatures import (
     next_order,
     next_place,
     provenance,
+    provenances,
     signatures_of,
 )
 from benhan.records.stays import current_stay
@@ -248,12 +250,14 @@ async def paper(repo: Repository, response_id: str) -> Paper:
 
 async def _paper(repo: Repository, stored: Stored) -> Paper:
     form = form_of(stored.data)
-    found = await signatures_of(repo, stored)
+    acts = await provenances(repo, stored)
+    found = await signatures_of(repo, stored, acts)
     place = next_place(form, found)
     document = await document_of(repo, id_of(stored.data["encounter"]), stored.id)
     return Paper(
         stored, form.code, form.title, tuple(found), place.role if place else None,
         bool(fact_of(stored.data, _ISSUED)), fact_of(stored.data, _NUMBER), document.id if document else None,
+        returned(acts, stored.version),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ was empty when it was signed may be filled in later by those who sign after it (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benhan.catalogue import systems
@@ -64,11 +64,13 @@ async def provenances(repo: Repository, response: Stored) -> list[Stored]:
     return sorted(found, key=lambda s: (s.data["recorded"], int(fact_of(s.data, ORDER) or 0), s.id))
 
 
-async def signatures_of(repo: Repository, response: Stored) -> list[Signature]:
-    """Signatures of a paper, oldest first, withdrawn and lapsed ones included."""
+async def signatures_of(
+    repo: Repository, response: Stored, acts: Sequence[Stored] | None = None
+) -> list[Signature]:
+    """Signatures of a paper, oldest first, withdrawn and lapsed ones included. ``acts``: its acts when known already."""
     form = form_of(response.data)
     titles = {place.role: place.title for place in form.signatures}
-    acts = await provenances(repo, response)
+    acts = await provenances(repo, response) if acts is None else acts
     withdrawn = {fact_of(a.data, "chu-ky") for a in acts if activity(a.data) == WITHDRAW}
     now = answers(form, response.data)
     found = []
@@ -83,6 +85,7 @@ async def signatures_of(repo: Repository, response: Stored) -> list[Signature]:
             Signature(
                 act.id, role, titles.get(role, role), agent["who"]["reference"], agent["who"].get("display", ""),
                 must(act.data["recorded"]), version, stands, act.id in withdrawn, bool(fact_of(act.data, WAITING)),
+                agent.get("onBehalfOf", {}).get("display", ""),
             )
         )  # fmt: skip
     return found

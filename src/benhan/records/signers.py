@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from benhan.forms import Form, SignaturePlace
+from benhan.records.delegation import Delegation
 
 #: (permission, khoa) → whether this person has it there
 May = Callable[[str, str | None], bool]
@@ -18,11 +19,12 @@ May = Callable[[str, str | None], bool]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who asks what waits for him: reference, codes of the roles held, what he may do."""
+    """Somebody who asks what waits for him: reference, codes of the roles held, what he may do and do for others."""
 
     staff: str
     roles: Collection[str]
     may: May
+    delegations: Sequence[Delegation] = ()
 
 
 @cache
@@ -48,12 +50,21 @@ def waits_for(
 ) -> bool:
     """Whether a place whose turn it is waits for this reader. ``author``, ``doctor``, ``signed``: references."""
     permission = place.permission or "form.sign"
-    if is_patients(place) or not reader.may(permission, khoa):
+    if is_patients(place):
         return False
+    if not reader.may(permission, khoa):
+        return any(d.covers(permission, form.code, khoa) for d in reader.delegations)
     if permission != "form.sign":
         return True
     roles = _table()["by_role"].get(place.role)
     if roles is not None:
         return reader.staff not in signed and any(role in reader.roles for role in roles)
-    first = min(p.order for p in form.signatures)
-    return reader.staff == (author if place.order == first else doctor)
+    return reader.staff == owed_by(form, place, author=author, doctor=doctor)
+
+
+def owed_by(form: Form, place: SignaturePlace, *, author: str, doctor: str) -> str:
+    """The one person who owes a place, "" when it is anybody with a permission or a kind of work, or the patient."""
+    by_kind = place.role in _table()["by_role"] or is_patients(place)
+    if by_kind or (place.permission or "form.sign") != "form.sign":
+        return ""
+    return author if place.order == min(p.order for p in form.signatures) else doctor

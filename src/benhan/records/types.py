@@ -358,7 +358,7 @@ class SheetEntry:
 @dataclass(frozen=True, slots=True)
 class Signature:
     """A signature on a paper. ``standing``: neither withdrawn nor overtaken by an amendment. ``waiting``: it has no time
-    stamp yet."""
+    stamp yet. ``on_behalf``: ký thay whom."""
 
     provenance_id: str
     role: str
@@ -370,6 +370,17 @@ class Signature:
     standing: bool
     withdrawn: bool
     waiting: bool = False
+    on_behalf: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A paper was sent back to its author: by whom, when, why."""
+
+    staff: str
+    name: str
+    at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +395,7 @@ class Paper:
     issued: bool
     number: str
     document_id: str | None
+    returned: Returned | None = None
 
     @property
     def complete(self) -> bool:
@@ -569,6 +581,22 @@ class WorkPaper:
     sheet_id: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     place_title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LateSignature:
+    """A place on a paper that waits: who owes it (a name, else the place's title), since when."""
+
+    encounter_id: str
+    patient_name: str
+    response_id: str
+    form_code: str
+    title: str
+    place_title: str
+    owed_by: str
+    khoa: str
+    since: datetime
+    returned: Returned | None
 
 
 @dataclass(frozen=True, slots=True)

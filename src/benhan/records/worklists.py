@@ -11,10 +11,10 @@ from benhan.records.facts import form_of
 from benhan.records.papers import papers
 from benhan.records.sheets import entries, is_sheet
 from benhan.records.signatures import next_place
-from benhan.records.signers import Reader, waits_for
+from benhan.records.signers import Reader, owed_by, waits_for
 from benhan.records.states import closed_states, states
 from benhan.records.stays import current_stay
-from benhan.records.types import Case, WorkPaper, WorkPatient, WorkRecord
+from benhan.records.types import Case, LateSignature, Paper, WorkPaper, WorkPatient, WorkRecord
 from benhan.store import Repository
 
 _OWED = ["discharged", "completed", "returned", "reopened"]
@@ -71,7 +71,9 @@ async def _waiting(tx: Repository, here: Case, reader: Reader) -> list[WorkPaper
             "doctor": here.doctor,
             "signed": {s.staff for s in paper.signatures if s.standing},
         }
-        if place and waits_for(form, place, here.khoa, reader=reader, **given):
+        if paper.returned or place is None:
+            continue
+        if waits_for(form, place, here.khoa, reader=reader, **given):
             out.append(
                 WorkPaper(
                     *head, stored.id, form.code, form.title, place.role, stored.at, False, stored.version,
@@ -79,6 +81,58 @@ async def _waiting(tx: Repository, here: Case, reader: Reader) -> list[WorkPaper
                 )
             )  # fmt: skip
     return out
+
+
+async def late_signatures(repo: Repository, khoa: str | None = None) -> list[LateSignature]:
+    """Who owes which signature since when, the oldest first: every paper of the khoa whose order is not at its end."""
+    async with repo.transaction() as tx:
+        owed: list[LateSignature] = []
+        for here in await list_cases(tx, [s for s in states() if s not in closed_states()], khoa=khoa):
+            name = name_of((await tx.read("Patient", here.patient_id)).data)
+            for paper in await papers(tx, here.encounter_id):
+                owed += await _owed_on(tx, here, paper, name)
+        return sorted(owed, key=lambda w: w.since)
+
+
+async def _owed_on(tx: Repository, here: Case, paper: Paper, name: str) -> list[LateSignature]:
+    form, stored = form_of(paper.response.data), paper.response
+    head = (here.encounter_id, name)
+    if is_sheet(form):
+        return [
+            LateSignature(
+                *head, stored.id, form.code, form.title, "", e.author_name, here.khoa, e.happened, None
+            )
+            for e in await entries(tx, stored.id)
+            if e.signed_by is None
+        ]  # fmt: skip
+    place = next_place(form, list(paper.signatures))
+    if place is None:
+        return []
+    author, back = stored.data.get("author", {}), paper.returned
+    person = owed_by(form, place, author=author.get("reference", ""), doctor=here.doctor)
+    if back or person == author.get("reference"):
+        owing = author.get("display", "")
+    else:
+        owing = (await current_stay(tx, here.encounter_id)).doctor_name if person else place.title
+    signed = [s.at for s in paper.signatures if s.standing]
+    since = back.at if back else max([stored.at, *signed])
+    return [
+        LateSignature(
+            *head, stored.id, form.code, form.title, place.title, owing, here.khoa, since, back
+        )
+    ]  # fmt: skip
+
+
+async def returned_papers(repo: Repository, staff: str, *, khoa: str | None = None) -> list[LateSignature]:
+    """Papers of this author that a signer has sent back, the oldest first."""
+    async with repo.transaction() as tx:
+        found: list[LateSignature] = []
+        for here in await list_cases(tx, [s for s in states() if s not in closed_states()], khoa=khoa):
+            for paper in await papers(tx, here.encounter_id):
+                if paper.returned and paper.response.data.get("author", {}).get("reference") == staff:
+                    name = name_of((await tx.read("Patient", here.patient_id)).data)
+                    found += await _owed_on(tx, here, paper, name)
+        return sorted(found, key=lambda w: w.since)
 
 
 async def records_owed(

@@ -45,6 +45,7 @@ from benhan.web import (
     sheets,
     signin,
     signing,
+    signing_duties,
     signing_list,
     stay,
     steward,
@@ -105,9 +106,9 @@ class Guard:
 def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
-        assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, orders, sheets, vitals,
-        closing, binder, release, keeping, verify_code, form_admin, history, break_glass, exchange_queue, oversight, steward,
-        claims, claim_rules,
+        assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_duties, orders, sheets,
+        vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, exchange_queue, oversight,
+        steward, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -90,7 +90,9 @@ async def _to_sign(visit: Visit) -> list[records.WorkPaper]:
 async def papers_to_sign(visit: Visit) -> list[records.WorkPaper]:
     """Papers and entries that wait for this person: in the khoa where roles are held, everywhere for other roles."""
     who = visit.signed_in
-    reader = records.Reader(who.ctx.actor.reference, who.ctx.roles, lambda p, k: visit.may(p, khoa=k))
+    me = who.ctx.actor.reference
+    given = await records.delegations_to(visit.repo, me)
+    reader = records.Reader(me, who.ctx.roles, lambda p, k: visit.may(p, khoa=k), given)
     places = [None] if any(r.khoa is None for r in who.roles) else list(who.khoa)
     rows = [row for khoa in places for row in await records.papers_to_sign(visit.repo, reader, khoa=khoa)]
     return sorted(rows, key=lambda w: w.since)
@@ -130,6 +132,8 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         items.append(RailItem("/nguoi-benh", "bed", N_("Người bệnh của tôi"), patients))
     if visit.may("form.sign"):
         items.append(RailItem("/viec/ky", "pen", N_("Chờ tôi ký"), to_sign))
+    if visit.may("form.sign_head") or visit.may("form.sign_director"):
+        items.append(RailItem("/viec/ky-tre", "alert", N_("Ký trễ"), None))
     if visit.may("record.submit") or visit.may("record.receive"):
         items.append(RailItem("/viec/no-ho-so", "folder", N_("Hồ sơ chưa nộp"), owed))
     if visit.may("patient.admit") and visit.may("patient.register"):

@@ -73,10 +73,11 @@ async def seal_with(visit: Visit) -> SignWith:
 @page("form.sign")
 async def sign_page(visit: Visit) -> Response:
     """What is about to be signed, its print, and the PIN."""
-    return await _sign_page(visit)
+    return await paper_page_to_sign(visit)
 
 
-async def _sign_page(visit: Visit, **context: Any) -> Response:
+async def paper_page_to_sign(visit: Visit, **context: Any) -> Response:
+    """The page of one paper that is to be signed, sent back or sent again."""
     stored, form, frame = await paper_frame(visit, visit.path("response"))
     held = await records.paper(visit.repo, stored.id)
     answers = await records.paper_answers(visit.repo, stored.id)
@@ -96,7 +97,9 @@ async def _sign_page(visit: Visit, **context: Any) -> Response:
             "paper": held,
             "findings": findings,
             "shown": shown,
-            "roles_open": roles_open(form, held),
+            "roles_open": [] if held.returned else roles_open(form, held),
+            "author": stored.data.get("author", {}).get("reference", ""),
+            "returns": await records.returns_of(visit.repo, stored.id),
             "drafted": bool(draft),
             "staff": await visit.staff(),
             **context,
@@ -116,7 +119,7 @@ def roles_open(form: Form, held: records.Paper) -> list[tuple[str, str]]:
 @page("form.sign")
 async def sign(visit: Visit) -> Response:
     """Sign the shown version in a role."""
-    return await attempt(visit, _sign(visit), _sign_page)
+    return await attempt(visit, _sign(visit), paper_page_to_sign)
 
 
 async def _sign(visit: Visit) -> Response:
@@ -135,7 +138,7 @@ async def _sign(visit: Visit) -> Response:
 @page("form.withdraw")
 async def withdraw(visit: Visit) -> Response:
     """Take one's own last signature back, with a reason."""
-    return await attempt(visit, _withdraw(visit), _sign_page)
+    return await attempt(visit, _withdraw(visit), paper_page_to_sign)
 
 
 async def _withdraw(visit: Visit) -> Response:
@@ -149,7 +152,7 @@ async def _withdraw(visit: Visit) -> Response:
 @page("paper.issue")
 async def issue(visit: Visit) -> Response:
     """Issue a fully signed paper with the organisation's seal."""
-    return await attempt(visit, _issue(visit), _sign_page)
+    return await attempt(visit, _issue(visit), paper_page_to_sign)
 
 
 async def _issue(visit: Visit) -> Response:

@@ -58,12 +58,14 @@ async def _to_sign(visit: Visit, **context: Any) -> Response:
     found = await rail.papers_to_sign(visit)
     rows = [await _row(visit, work) for work in found[:AT_ONCE]]
     stopped = await records.stopped_batches(visit.repo)
+    back = await records.returned_papers(visit.repo, visit.signed_in.ctx.actor.reference)
     around = await rail.around(visit)
     ticked = visit.form.getlist("giay") if visit.form else None
     shown: dict[str, Any] = {
         "rows": rows,
         "more": len(found) - len(rows),
         "stopped": stopped,
+        "back": back,
         "ticked": ticked,
     }
     return visit.draw("to_sign.html", **{**shown, **around, **context})

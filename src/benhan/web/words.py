@@ -8,6 +8,10 @@ from benhan.web.i18n import N_
 DONE = {
     "da-luu": N_("Đã lưu."),
     "da-ky": N_("Đã ký."),
+    "da-tra-lai": N_("Đã trả giấy lại cho người lập, kèm lý do."),
+    "da-gui-lai": N_("Đã gửi lại giấy cho người ký."),
+    "da-uy-quyen": N_("Đã ủy quyền ký."),
+    "da-thoi-uy-quyen": N_("Đã thôi ủy quyền."),
     "da-rut": N_("Đã rút chữ ký; bản cũ vẫn được giữ."),
     "da-cap": N_("Đã cấp giấy."),
     "da-dang-ky": N_("Đã đăng ký người bệnh."),
