@@ -90,9 +90,8 @@ class Typist:
         return max(0.0, killed - missing[0]) if missing else 0.0
 
 
-@pytest.fixture
-async def paper(house: Any) -> str:
-    """A record opened on 01/BV1, arranged below the pages."""
+async def opened_record(house: Any) -> Any:
+    """A record opened on 01/BV1, arranged below the pages; with the doctor who opened it."""
     repo = house.repo
     doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
     patient = await records.register_patient(
@@ -102,6 +101,13 @@ async def paper(house: Any) -> str:
         repo, records.Admission(patient.id, house.store.clock.now(), "K03", "Khoa Nội tổng hợp", doctor)
     )
     opened = await records.open_record(repo, admitted.encounter.id, "01/BV1", doctor, house.store.clock.now())
+    return opened, admitted.encounter.id, doctor
+
+
+@pytest.fixture
+async def paper(house: Any) -> str:
+    """A record opened on 01/BV1."""
+    opened, _, _ = await opened_record(house)
     return str(opened.response.id)
 
 
@@ -127,9 +133,9 @@ async def server(house: Any) -> Any:
     one.stop()
 
 
-async def text_of(page: Page) -> str:
+async def text_of(page: Page, name: str = FIELD) -> str:
     await page.wait_for_timeout(1200)  # what this machine kept is read and laid over
-    return await page.input_value(f'[name="{FIELD}"]')
+    return await page.input_value(f'[name="{name}"]')
 
 
 async def test_browser_killed_while_typing(desk: Desk, paper: str) -> None:
@@ -171,6 +177,28 @@ async def test_both_killed_while_typing(desk: Desk, server: Any, paper: str) -> 
     await server.start()
     text = await text_of(await desk.open(paper))
     assert typist.lost(text, killed) <= MOST_LOST_S
+
+
+@pytest.mark.parametrize(
+    ("form", "field"), [("22/BV2", "bang#0.ket_qua"), ("TT26/2025-DON", "thuoc_ke#0.lieu_moi_lan")]
+)
+async def test_both_killed_over_rows(house: Any, desk: Desk, server: Any, form: str, field: str) -> None:
+    """A cell of a sheet with rows and a line of a prescription come back as well, and the reopened page says so."""
+    _, encounter, doctor = await opened_record(house)
+    paper = str((await records.open_paper(house.repo, encounter, form, doctor, house.store.clock.now())).id)
+    page = await desk.open(paper)
+    typist = Typist(page, field)
+    await typist.type(4)
+    killed = time.monotonic()
+    server.kill()
+    desk.kill()
+    await server.start()
+    page = await desk.open(paper)
+    text = await text_of(page, field)
+    assert len(typist.at) > 10
+    assert typist.lost(text, killed) <= MOST_LOST_S
+    said = await page.inner_text("body")
+    assert "Đang mở lại phần đã gõ" in said or "Đã lấy lại chữ" in said
 
 
 async def test_text_outlives_the_session(house: Any, desk: Desk, paper: str) -> None:
