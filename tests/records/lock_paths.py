@@ -19,6 +19,7 @@ PAGES: dict[str, str] = {
             "/giay/{response}/tra-lai", "/giay/{response}/gui-lai",
             "/nguoi-benh/{patient}/benh-su-tinh/quyen", "/tiep-don/nhap-vien/{patient}", "/bhyt/ho-so/{ma_lk}/gui",
             "/bhyt/ho-so/{ma_lk}/cho-qua", "/bhyt/ho-so/{ma_lk}/dong", "/bhyt/ho-so/{ma_lk}/sua",
+            "/dot/{encounter}/chuyen-di",
         ),
         "record",
     ),
@@ -41,7 +42,10 @@ PAGES: dict[str, str] = {
     ),
     **dict.fromkeys(("/viec/uy-quyen", "/viec/uy-quyen/{delegation}/thoi"), "who signs for whom"),
     **dict.fromkeys(("/bieu-mau", "/bieu-mau/viec", "/bhyt/luat/soan", "/bhyt/icd"), "forms and rules of the house"),
-    **dict.fromkeys(("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai"), "what goes out"),
+    **dict.fromkeys(
+        ("/bhyt/doi-soat", "/bhyt/hang-doi", "/lien-thong/phat-lai", "/chuyen/{referral}", "/chuyen/{referral}/tai-lieu"),
+        "what goes out",
+    ),
     "/mo-khan-cap/{grant}": "a verdict on an opening",
     "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip

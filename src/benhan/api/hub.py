@@ -37,6 +37,7 @@ from benhan.exchange import (
     open_envelope,
     read_report,
     receive,
+    referral_feed,
     retrieve,
     take,
     take_report,
@@ -77,6 +78,7 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
+        Route("/mhd/$referrals", door.referrals, methods=["POST"]),
         Route("/mhd/$manifest", door.manifest, methods=["POST"]),
         Route("/mhd/$status", door.status, methods=["POST"]),
         Route("/ingest/bhyt", door.ingest, methods=["POST"]),
@@ -257,6 +259,12 @@ class _Door:
         caller = await self._caller(request, Action.SEARCH)
         body = await _json(request)
         return _answer(await disclosures_for(caller.repo, caller.facility, str(body.get("after") or "")))
+
+    async def referrals(self, request: Request) -> Response:
+        """Steps of the other side in the caller's referrals."""
+        caller = await self._caller(request, Action.SEARCH)
+        body = await _json(request)
+        return _answer(await referral_feed(caller.repo, caller.facility, str(body.get("after") or "")))
 
     async def status(self, request: Request) -> Response:
         caller = await self._caller(request, Action.CREATE)

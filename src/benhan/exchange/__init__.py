@@ -6,6 +6,9 @@ Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve`
 
 Signed envelopes (`engine` is the pure state machine): facility `enqueue`, `drain`, `send_due`, `queue`, `reconcile`,
 `comparisons`; hub `open_envelope`, `take`, `manifest`, `quarantined`, `replay_quarantined`.
+
+Referrals (`referral_chain` is the pure table of states): facility `refer`, `act`, `fetch_referrals`, `referrals`,
+`referral_steps`, `referral_papers`; hub `referral_feed`, steps come in by `take` and `receive`.
 """
 
 from benhan.exchange.client import HubClient, Requester
@@ -53,6 +56,19 @@ from benhan.exchange.outgoing import (
     queue_counts,
     state_of,
 )
+from benhan.exchange.referral_chain import possible
+from benhan.exchange.referrals import (
+    Done,
+    Referral,
+    act,
+    apply_referrals,
+    fetch_referrals,
+    referral,
+    referral_feed,
+    referral_steps,
+    referrals,
+)
+from benhan.exchange.referring import refer, referral_paper, referral_papers, signed_slips
 from benhan.exchange.rights import PURPOSES, Right, grant, person_of, right_of
 from benhan.exchange.status import FacilityCounts, RecordStatus, counts, read_report, records_of, take_report
 
@@ -63,6 +79,7 @@ __all__ = [
     "PURPOSES",
     "Comparison",
     "Document",
+    "Done",
     "Envelope",
     "FacilityCounts",
     "HubClient",
@@ -71,13 +88,16 @@ __all__ = [
     "Queued",
     "Received",
     "RecordStatus",
+    "Referral",
     "Reply",
     "Requester",
     "Right",
     "Submission",
     "Taken",
+    "act",
     "answer_json",
     "apply_disclosures",
+    "apply_referrals",
     "ask_right",
     "client_file",
     "compare_day",
@@ -88,6 +108,7 @@ __all__ = [
     "drain",
     "enqueue",
     "facility_urn",
+    "fetch_referrals",
     "find",
     "find_lists",
     "grant",
@@ -98,6 +119,7 @@ __all__ = [
     "move_cursor",
     "open_envelope",
     "person_of",
+    "possible",
     "provide_bundle",
     "province_document",
     "province_history",
@@ -109,11 +131,19 @@ __all__ = [
     "receive",
     "reconcile",
     "records_of",
+    "refer",
+    "referral",
+    "referral_feed",
+    "referral_paper",
+    "referral_papers",
+    "referral_steps",
+    "referrals",
     "register_jobs",
     "replay_quarantined",
     "retrieve",
     "right_of",
     "send_due",
+    "signed_slips",
     "state_of",
     "synchronise",
     "take",

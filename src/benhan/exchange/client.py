@@ -120,6 +120,10 @@ class HubClient:
         """Looks of others into this facility's documents after a cursor."""
         return await self._json("POST", "/mhd/$disclosures", content=dumps({"after": after}))
 
+    async def referrals(self, after: str) -> JsonObject:
+        """Steps the other side did in this facility's referrals, after a cursor."""
+        return await self._json("POST", "/mhd/$referrals", content=dumps({"after": after}))
+
     async def report_status(self, rows: Sequence[JsonObject]) -> JsonObject:
         """Report the status (never the content) of records."""
         return await self._json("POST", "/mhd/$status", content=dumps({"records": list(rows)}))

@@ -26,6 +26,7 @@ from benhan.exchange.engine import Envelope, Message
 from benhan.exchange.inbox import facility_urn
 from benhan.exchange.mhd import Document, Submission, provide_bundle, sort_documents
 from benhan.exchange.outgoing import Comparison, Reply, compare_day, drain, enqueue, state_of
+from benhan.exchange.referrals import fetch_referrals
 from benhan.exchange.status import RecordStatus
 from benhan.jobs import register
 from benhan.records import binder, blob_of, case, containers
@@ -177,7 +178,11 @@ async def identifier_of(repo: Repository, patient_id: str) -> str:
 
     Raises: ``NotFound`` (exchange.no-identifier).
     """
-    patient = (await repo.read("Patient", patient_id)).data
+    return identifier_in((await repo.read("Patient", patient_id)).data)
+
+
+def identifier_in(patient: JsonObject) -> str:
+    """As :func:`identifier_of`, of a ``Patient`` at hand."""
     known = {i.get("system"): i.get("value") for i in patient.get("identifier") or []}
     for system in (systems.CCCD, systems.BHYT, systems.PASSPORT):
         if known.get(system):
@@ -216,11 +221,11 @@ async def province_history(repo: Repository, patient_id: str, requester: Request
             )
             raise
     await repo.audit("history", entity=f"Patient/{patient_id}", patient=patient_id)
-    items = [_item(e["resource"]) for e in bundle.get("entry") or []]
+    items = [item_of(e["resource"]) for e in bundle.get("entry") or []]
     return sorted(items, key=lambda i: i.at, reverse=True)
 
 
-def _item(resource: JsonObject) -> HistoryItem:
+def item_of(resource: JsonObject) -> HistoryItem:
     attachment = resource["content"][0]["attachment"]
     coding = resource["type"]["coding"][0]
     context = resource.get("context") or {}
@@ -243,7 +248,10 @@ async def province_document(repo: Repository, patient_id: str, sha256: str, requ
     if hashlib.sha256(data).hexdigest() != sha256:
         raise NotFound("exchange.altered", "Tài liệu nhận về không khớp mã băm; không mở.")
     await repo.audit(
-        "history-document", entity=f"Patient/{patient_id}", patient=patient_id, detail={"sha256": sha256}
+        "history-document",
+        entity=f"Patient/{patient_id}" if patient_id else None,
+        patient=patient_id or None,
+        detail={"sha256": sha256},
     )
     return data
 
@@ -278,9 +286,13 @@ async def ask_right(
 
 
 async def synchronise(store: Store, tenant: UUID) -> tuple[int, int]:
-    """Fetch disclosures into our audit and report changed records; gives (disclosures, records reported)."""
+    """Fetch steps of referrals, disclosures into our audit, and report changed records.
+
+    Gives (disclosures, records reported).
+    """
     repo = system_repo(store, tenant)
     async with await hub_client(store, tenant) as hub:
+        await fetch_referrals(repo, hub.facility, hub.referrals)
         fetched = 0
         while True:
             page = await hub.disclosures(await cursor_of(repo, "hub-disclosures"))

@@ -34,6 +34,8 @@ from benhan.exchange.mhd import (
     security_label,
     setting,
 )
+from benhan.exchange.referral_chain import Step, is_step, read_message
+from benhan.exchange.referrals import take_step
 from benhan.identity import link_patient
 from benhan.signing import Signer, TimeStamper, sign_cades
 from benhan.store import Repository, TenantInfo
@@ -81,13 +83,16 @@ async def receive(
 
 
 async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) -> Registered:
-    """Keep one ITI-65 message, in the caller's transaction when there is one.
+    """Keep one ITI-65 message or one step of a referral, in the caller's transaction when there is one.
 
     Raises: ``InvalidInput`` (exchange.bad-submission), ``NotAllowed`` (exchange.foreign-source) when the message
     names another facility than the sender's certificate, ``Conflict`` (exchange.message-reused,
     exchange.document-changed).
     """
-    submission = read_provide(loads_object(raw, max_bytes=MAX_BYTES))
+    bundle = loads_object(raw, max_bytes=MAX_BYTES)
+    if is_step(bundle):
+        return await _register_step(repo, source, read_message(bundle), raw)
+    submission = read_provide(bundle)
     if submission.source_id != facility_urn(source.code):
         raise NotAllowed(
             "exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối."
@@ -96,18 +101,9 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
     for document in submission.documents:
         await repo.store.blobs.put(document.data)
     async with repo.transaction() as tx:
-        connection = connection_of(tx)
-        await connection.execute(_LOCK, (f"{repo.ctx.tenant}|{source.id}|{submission.message_id}",))
-        row = await (
-            await connection.execute(_FIND, (repo.ctx.tenant, source.id, submission.message_id))
-        ).fetchone()
-        if row is not None:
-            if row[0] != digest:
-                raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
-            kept = loads_object(bytes(row[1]))
-            receipt = kept.get("receipt")
-            statement = receipt["statement"] if receipt else kept["statement"]
-            return Registered(submission.message_id, kept["response"], statement, receipt, True)
+        known = await _known(tx, source, submission.message_id, digest)
+        if known is not None:
+            return known
         link = await link_patient(tx, source.id, submission.patient)
         entries = [
             await _register(tx, source.id, link.patient_id, document, submission)
@@ -116,11 +112,7 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
         await _register_set(tx, source.id, link.patient_id, submission, entries)
         response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
         statement = _statement(tx, submission, digest)
-        stored = dumps({"response": response, "statement": statement})
-        now = repo.clock.now()
-        await connection.execute(
-            _PUT, (repo.ctx.tenant, source.id, submission.message_id, digest, now, stored)
-        )
+        await _keep(tx, source, submission.message_id, digest, response, statement)
         await tx.audit(
             "provide",
             entity=f"List/{submission.message_id}",
@@ -128,6 +120,56 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
             detail={"source": source.code, "documents": len(submission.documents), "link": link.how},
         )
     return Registered(submission.message_id, response, statement, None, False)
+
+
+async def _known(tx: Repository, source: TenantInfo, message_id: str, digest: str) -> Registered | None:
+    connection, tenant = connection_of(tx), tx.ctx.tenant
+    await connection.execute(_LOCK, (f"{tenant}|{source.id}|{message_id}",))
+    row = await (await connection.execute(_FIND, (tenant, source.id, message_id))).fetchone()
+    if row is None:
+        return None
+    if row[0] != digest:
+        raise Conflict("exchange.message-reused", "Số hiệu lần gửi đã dùng cho nội dung khác.")
+    kept = loads_object(bytes(row[1]))
+    receipt = kept.get("receipt")
+    statement = receipt["statement"] if receipt else kept["statement"]
+    return Registered(message_id, kept["response"], statement, receipt, True)
+
+
+async def _keep(
+    tx: Repository,
+    source: TenantInfo,
+    message_id: str,
+    digest: str,
+    response: JsonObject,
+    statement: JsonObject,
+) -> None:
+    stored = dumps({"response": response, "statement": statement})
+    values = (tx.ctx.tenant, source.id, message_id, digest, tx.clock.now(), stored)
+    await connection_of(tx).execute(_PUT, values)
+
+
+async def _register_step(repo: Repository, source: TenantInfo, step: Step, raw: bytes) -> Registered:
+    """A step of a referral, taken as a submission is: once, in one transaction, with a receipt."""
+    digest = hashlib.sha256(raw).hexdigest()
+    async with repo.transaction() as tx:
+        known = await _known(tx, source, step.message_id, digest)
+        if known is not None:
+            return known
+        patient_id = await take_step(tx, source, step)
+        response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": []}
+        statement = {
+            "messageId": step.message_id,
+            "source": step.source_id,
+            "sha256": digest,
+            "documents": [],
+            "receivedAt": fhir_instant(tx.clock.now()),
+        }
+        await _keep(tx, source, step.message_id, digest, response, statement)
+        detail = {"source": source.code, "referral": str(step.referral_id), "number": step.number}
+        entity = f"Task/{step.referral_id}"
+        await tx.audit(f"referral-{step.event}", entity=entity, patient=patient_id, detail=detail)
+    return Registered(step.message_id, response, statement, None, False)
 
 
 async def with_receipt(

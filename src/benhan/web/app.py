@@ -41,6 +41,7 @@ from benhan.web import (
     patients,
     picks,
     record,
+    referrals,
     release,
     sheets,
     signin,
@@ -107,8 +108,8 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_duties, orders, sheets,
-        vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, exchange_queue, oversight,
-        steward, claims, claim_rules,
+        vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, referrals,
+        exchange_queue, oversight, steward, claims, claim_rules,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -138,6 +138,9 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         items.append(RailItem("/viec/no-ho-so", "folder", N_("Hồ sơ chưa nộp"), owed))
     if visit.may("patient.admit") and visit.may("patient.register"):
         items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
+    if visit.may("exchange.refer"):
+        items.append(RailItem("/chuyen-di", "globe", N_("Chuyển đi"), None))
+        items.append(RailItem("/chuyen-den", "bed", N_("Chuyển đến"), None))
     if visit.may("claim.read"):
         items.append(RailItem("/bhyt", "chart", N_("Giám định BHYT"), None))
     if visit.may("exchange.watch"):

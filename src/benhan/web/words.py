@@ -48,6 +48,8 @@ DONE = {
     "da-xep-gui": N_("Đã xếp vào hàng gửi; kết quả hiện ở đây sau ít giây."),
     "da-sua-gui": N_("Đã sửa; hồ sơ BHYT được lập lại và xếp vào hàng gửi."),
     "da-xet": N_("Đã ghi kết quả xét."),
+    "da-gui-chuyen": N_("Đã xếp phiếu chuyển vào hàng gửi, trước mọi thứ khác."),
+    "da-ghi-buoc": N_("Đã ghi; bên kia thấy sau vài giây."),
     "da-phat-lai": N_("Đã phát lại; sổ đăng ký đã nhận."),
     "da-quyet-dinh": N_("Đã ghi quyết định."),
     "da-tach": N_("Đã tách lại; cả hai người trở về như trước khi gộp."),
