@@ -47,6 +47,7 @@ PAGES: dict[str, str] = {
         "what goes out",
     ),
     "/mo-khan-cap/{grant}": "a verdict on an opening",
+    "/viec/ket-qua": "notes who has seen a result",
     "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip
 
@@ -104,6 +105,7 @@ TABLES = {
     **dict.fromkeys(("record_sign_batch", "record_sign_item"), "what somebody chose to sign; the signing is attacked"),
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
     "record_waiting": "the queue of time stamps that come later",
+    "result_seen": "append-only book of who has seen which result",
     "record_proof": "what the keeper noted of sealed files",
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip

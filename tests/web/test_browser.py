@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+from benhan import records
 from benhan.access import totp_code
-from benhan.catalogue import communes
+from benhan.catalogue import communes, lab_items
+from benhan.identity import PersonInput
 
 pytestmark = pytest.mark.browser
 
@@ -414,3 +417,40 @@ async def walk_others(walk: Walk, doctor: Page, base: str, patient: str) -> None
     await doctor.goto(f"{base}/xet-nghiem")
     await walk.shot(doctor, "may-tinh-bang")
     walk.faults[:] = [f for f in walk.faults if "status of 4" not in f and "status of 5" not in f]
+
+
+async def test_unseen_results_at_two_sizes(walk: Walk) -> None:
+    """The inbox at the ward's screen and on a tablet; Enter in a note sends nothing by surprise."""
+    house, now = walk.house, walk.house.store.clock.now().replace(microsecond=0)
+    doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
+    codes = tuple(
+        i.code for i in lab_items() if i.low is not None and i.group not in ("Sinh hiệu", "Tài liệu")
+    )[:6]
+    for n in range(3):
+        person = PersonInput(
+            name=f"Phạm Thị Kiểm Thử {n}", birth_date=f"196{n}-03-14", sex="female", cccd=f"05116000123{n}"
+        )
+        patient = await records.register_patient(house.repo, person)
+        came = records.Admission(patient.id, now, "K03", "Khoa Nội tổng hợp", doctor)
+        encounter = (await records.admit(house.repo, came)).encounter.id
+        for order in await records.order_lab(
+            house.repo, encounter, records.LabOrder(codes[: 2 + n], now, doctor)
+        ):
+            value = records.ResultInput(Decimal("12.5"), now, doctor, critical=n == 1)
+            await records.enter_result(house.repo, order.id, value)
+    page = await walk.enter("bacsi")
+    await page.goto(f"{walk.server.url}/viec/ket-qua")
+    await walk.shot(page, "ket-qua-chua-xem")
+    await page.set_viewport_size({"width": 820, "height": 1180})
+    await walk.shot(page, "ket-qua-chua-xem-bang")
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.set_viewport_size(SIZE)
+    await page.locator("input[name^=note-]").nth(1).fill("Đã báo kíp trực")
+    await page.keyboard.press("Enter")
+    assert await page.locator("button[name=mot]").count() == 9
+    await page.locator("button[name=mot]").nth(1).click()
+    await page.wait_for_url("**/viec/ket-qua?xong=*")
+    assert await page.locator("button[name=mot]").count() == 8
+    await page.goto(f"{walk.server.url}/dot/{encounter}/xet-nghiem")
+    await walk.shot(page, "xet-nghiem-da-xem")
+    assert not walk.faults, walk.faults

@@ -175,6 +175,7 @@ RIGHTS = [
     ("/tiep-don", "tiepdon", "kythuat"),
     ("/nguoi-benh", "bacsi", "tiepdon"),
     ("/viec/ky", "bacsi", "tiepdon"),
+    ("/viec/ket-qua", "bacsi", "tiepdon"),
     ("/viec/no-ho-so", "khth", "kythuat"),
     ("/so-y-te", "lanhdao", "bacsi"),
 ]

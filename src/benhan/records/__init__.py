@@ -148,6 +148,9 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
 
 End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
     destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
+Unread results (``unread``): unread_results(repo, khoa=None) -> Unread(rows, more) ; seen_by(repo, report_ids)
+    acknowledge_result(repo, report_id, version, note="", *, authorize)     a critical one needs the note
+
 Waiting (``waiting``): waiting_signatures(repo) ; complete_waiting(repo, tsa) -> int      time stamps that come later
 Proofs (``keeping``): look_at_proofs(repo) -> int ; at_risk(repo, within) -> [Proof] ; kept(repo) -> [Kept] ;
     renew_due(repo, tsa, roots) -> RenewalRun      a facility its records, the hub its copies
@@ -362,6 +365,15 @@ from benhan.records.types import (
     WorkRecord,
     everything_allowed,
 )
+from benhan.records.unread import (
+    CRITICAL,
+    Seen,
+    Unread,
+    UnreadResult,
+    acknowledge_result,
+    seen_by,
+    unread_results,
+)
 from benhan.records.vitals import SIGNS, record_vitals, vital_series
 from benhan.records.waiting import Waiting, complete_waiting, waiting_of, waiting_signatures
 from benhan.records.worklists import (
@@ -373,6 +385,7 @@ from benhan.records.worklists import (
 )
 
 __all__ = [
+    "CRITICAL",
     "DELEGABLE",
     "OTHER_SOURCES",
     "PAYERS",
@@ -426,6 +439,7 @@ __all__ = [
     "Returned",
     "Scrub",
     "Sealing",
+    "Seen",
     "SheetEntry",
     "Shown",
     "SignBatch",
@@ -436,6 +450,8 @@ __all__ = [
     "Stay",
     "TimelineItem",
     "Transition",
+    "Unread",
+    "UnreadResult",
     "VitalSigns",
     "Waiting",
     "WorkPaper",
@@ -443,6 +459,7 @@ __all__ = [
     "WorkRecord",
     "accept_transfer",
     "account",
+    "acknowledge_result",
     "act_title",
     "add_addendum",
     "add_advance",
@@ -577,6 +594,7 @@ __all__ = [
     "save_form",
     "scrub",
     "scrubs",
+    "seen_by",
     "set_legal_hold",
     "settle",
     "settled_at",
@@ -604,6 +622,7 @@ __all__ = [
     "transition",
     "undo_discharge",
     "unlock_charges",
+    "unread_results",
     "unsettle",
     "verify_code",
     "vital_series",

@@ -87,13 +87,16 @@ def _observation(order: Stored, item: LabItem, result: ResultInput) -> JsonObjec
 
 def _value(item: LabItem, result: ResultInput) -> JsonObject:
     if isinstance(result.value, str):
-        return {"valueString": result.value}
+        alarm = {"interpretation": [concept(_FLAG, "AA")]} if result.critical else {}
+        return {"valueString": result.value, **alarm}
     quantity: JsonObject = {"value": result.value, "unit": item.unit}
     if item.unit:
         quantity |= {"system": systems.UCUM, "code": item.unit}
     else:
         del quantity["unit"]
     flag = flag_of(result.value, item.low, item.high)
+    if result.critical:
+        flag = {"L": "LL", "H": "HH"}.get(flag, "AA")
     out: JsonObject = {"valueQuantity": quantity}
     if flag:
         out["interpretation"] = [concept(_FLAG, flag)]

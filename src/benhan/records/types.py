@@ -251,7 +251,10 @@ class LabOrder:
 
 @dataclass(frozen=True, slots=True)
 class ResultInput:
-    """A result: when the specimen was taken, when performed, by whom, on which machine."""
+    """A result: when the specimen was taken, when performed, by whom, on which machine.
+
+    ``critical``: whoever performed it judges it as *báo động* by the list of his house; no limits are shipped.
+    """
 
     value: Decimal | str
     performed: datetime
@@ -259,6 +262,7 @@ class ResultInput:
     taken: datetime | None = None
     machine: str | None = None
     note: str = ""
+    critical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from benhan.web import (
     signing_list,
     stay,
     steward,
+    unread,
     verify_code,
     vitals,
 )
@@ -109,7 +110,7 @@ def routes() -> list[BaseRoute]:
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_duties, orders, sheets,
         vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, referrals,
-        exchange_queue, oversight, steward, claims, claim_rules,
+        exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

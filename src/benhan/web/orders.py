@@ -40,12 +40,17 @@ async def _labs_page(visit: Visit, **context: Any) -> Response:
     results = await _results(visit, encounter_id)
     codes = list(dict.fromkeys(_code(o) for o in found if o.id in results))
     series = {code: await records.result_series(visit.repo, frame["case"].patient_id, code) for code in codes}
+    reports = await _reports(visit, encounter_id)
+    seen = await records.seen_by(visit.repo, [r.id for r in reports.values()])
     return visit.draw(
         "labs.html",
         **{
             **frame,
             "groups": lab_groups(),
-            "orders": [_order_row(o, results.get(o.id), series) for o in reversed(found)],
+            "orders": [
+                _order_row(o, results.get(o.id), series) | _looked_at(reports.get(o.id), seen)
+                for o in reversed(found)
+            ],
             "plots": [_plot(code, series[code]) for code in codes if len(series[code]) > 1],
             **context,
         },
@@ -70,9 +75,29 @@ def _order_row(
         "range": plots.range_text(item.low, item.high) if item else "",
         "result": result.data if result else None,
         "point": mine,
+        "alarm": result is not None and _alarm(result.data),
         "spark": plots.sparkline(points),
         "number": (order.data.get("requisition") or {}).get("value", ""),
     }
+
+
+async def _reports(visit: Visit, encounter_id: str) -> dict[str, Stored]:
+    """Report by the order it answers."""
+    query = [("encounter", f"Encounter/{encounter_id}"), ("_count", "200")]
+    page = await visit.repo.search("DiagnosticReport", query)
+    return {b["reference"].split("/")[-1]: s for s in page.entries for b in s.data.get("basedOn", [])}
+
+
+def _looked_at(report: Stored | None, seen: dict[str, records.Seen]) -> dict[str, Any]:
+    """Who has seen this very version of a report; ``reported``: there is one."""
+    last = seen.get(report.id) if report is not None else None
+    current = last if last is not None and report is not None and last.version == report.version else None
+    return {"seen": current, "reported": report is not None}
+
+
+def _alarm(observation: dict[str, Any]) -> bool:
+    flags = [c.get("code") for i in observation.get("interpretation", []) for c in i.get("coding", [])]
+    return any(f in records.CRITICAL for f in flags)
 
 
 def _plot(code: str, points: list[records.Point]) -> dict[str, Any]:
@@ -136,6 +161,7 @@ async def _result(visit: Visit) -> Response:
         taken=visit.moment("taken") if visit.text("taken") else None,
         machine=visit.text("machine") or None,
         note=visit.text("note"),
+        critical=visit.text("critical") == "1",
     )
     await records.enter_result(visit.repo, visit.path("order"), given)
     return visit.go(f"/dot/{encounter_id}/xet-nghiem", "da-co-ket-qua")

@@ -26,6 +26,7 @@ CHANGES = frozenset(
         "da-dong",
         "da-nhap-vien",
         "da-nhan-khoa",
+        "da-xem",
     }
 )
 
@@ -40,12 +41,12 @@ class RailItem:
     count: int | None
 
 
-LISTS = frozenset({"/nguoi-benh", "/viec/ky", "/viec/no-ho-so"})
-_counts: dict[Any, tuple[float, tuple[int, int, int]]] = {}
+LISTS = frozenset({"/nguoi-benh", "/viec/ky", "/viec/no-ho-so", "/viec/ket-qua"})
+_counts: dict[Any, tuple[float, tuple[int, int, int, int]]] = {}
 
 
-async def counts(visit: Visit, fresh: bool = False) -> tuple[int, int, int]:
-    """Patients of mine, papers to sign, records owed; at most a minute old, new after one's own acts (``fresh``)."""
+async def counts(visit: Visit, fresh: bool = False) -> tuple[int, int, int, int]:
+    """Patients of mine, papers to sign, records owed, results unseen; a minute old at most, new after own acts (``fresh``)."""
     who, now = visit.signed_in, visit.now.timestamp()
     key = (who.ctx.tenant, who.account.id)
     known = _counts.get(key)
@@ -53,7 +54,12 @@ async def counts(visit: Visit, fresh: bool = False) -> tuple[int, int, int]:
     acted = fresh or visit.request.query_params.get("xong", "") in CHANGES or visit.request.url.path in LISTS
     if known is not None and young and not acted:
         return known[1]
-    found = (await _count(_patients, visit), await _count(_to_sign, visit), await _count(_owed, visit))
+    found = (
+        await _count(_patients, visit),
+        await _count(_to_sign, visit),
+        await _count(_owed, visit),
+        await _unread(visit),
+    )
     if len(_counts) > 5000:
         _counts.clear()
     _counts[key] = (now, found)
@@ -98,6 +104,22 @@ async def papers_to_sign(visit: Visit) -> list[records.WorkPaper]:
     return sorted(rows, key=lambda w: w.since)
 
 
+async def _unread(visit: Visit) -> int:
+    if not (visit.may("order.write") and visit.may("result.read")):
+        return 0
+    try:
+        found = await unread_results(visit)
+    except BenhanError:
+        return 0
+    return len(found.rows) + found.more
+
+
+async def unread_results(visit: Visit) -> records.Unread:
+    """Results nobody has acknowledged, of the khoa in which the person works (of all when the role has no khoa)."""
+    places = None if any(r.khoa is None for r in visit.signed_in.roles) else list(visit.signed_in.khoa)
+    return await records.unread_results(visit.repo, places)
+
+
 async def _owed(visit: Visit) -> list[records.WorkRecord]:
     if not (visit.may("record.submit") or visit.may("record.receive")):
         return []
@@ -126,10 +148,12 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         if visit.may("archive.keep"):
             items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
         return {"rail": items, "to_sign": None}
-    patients, to_sign, owed = await counts(visit, fresh)
+    patients, to_sign, owed, unread = await counts(visit, fresh)
     items = []
     if visit.may("record.read"):
         items.append(RailItem("/nguoi-benh", "bed", N_("Người bệnh của tôi"), patients))
+    if visit.may("order.write") and visit.may("result.read"):
+        items.append(RailItem("/viec/ket-qua", "flask", N_("Kết quả chưa xem"), unread))
     if visit.may("form.sign"):
         items.append(RailItem("/viec/ky", "pen", N_("Chờ tôi ký"), to_sign))
     if visit.may("form.sign_head") or visit.may("form.sign_director"):

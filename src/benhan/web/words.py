@@ -20,6 +20,7 @@ DONE = {
     "da-chi-dinh": N_("Đã ra chỉ định."),
     "da-huy": N_("Đã hủy; lý do được giữ lại."),
     "da-co-ket-qua": N_("Đã nhập kết quả."),
+    "da-xem": N_("Đã xác nhận xem; tên bạn và giờ xem được giữ."),
     "da-ghi": N_("Đã ghi."),
     "da-dung": N_("Đã ghi một lần dùng thuốc."),
     "da-ngung": N_("Đã ngừng thuốc."),
