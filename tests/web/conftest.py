@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from html import unescape
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import Page, async_playwright
 from starlette.applications import Starlette
 
-from benhan.access import new_totp_secret, onboard, sensitivity_guard, totp_code
+from benhan.access import COOKIE, new_totp_secret, onboard, sensitivity_guard, sign_in, totp_code
 from benhan.base.settings import Settings
 from benhan.records import closed_record_guard
 from benhan.signing import KeyStore
@@ -174,3 +179,58 @@ async def as_person(house: House, browser: Callable[[], Browser]) -> SignedIn:
         return known[username]
 
     return enter
+
+
+def _live() -> Any:
+    name = "web_live"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "live.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+live = _live()
+
+
+@pytest.fixture
+async def server(house: Any) -> AsyncIterator[Any]:
+    """Granian over the house's database."""
+    one = live.LiveServer(house.store.settings)
+    await one.start()
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Chromium]:
+    """The system's Chromium."""
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@pytest.fixture
+async def page(house: Any) -> AsyncIterator[tuple[Page, Any]]:
+    """A doctor signed in, in the system's Chromium, before a running server."""
+    server = live.LiveServer(house.store.settings)
+    await server.start()
+    secret = house.people["bacsi"].secret
+    token = await sign_in(house.store, "51Z01", "bacsi", PASSWORD, totp_code(secret, house.store.clock.now()))
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
+        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="vi-VN")
+        await context.add_cookies([{"name": COOKIE, "value": token.token, "url": server.url}])
+        try:
+            yield await context.new_page(), server
+        finally:
+            await browser.close()
+            server.stop()

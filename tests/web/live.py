@@ -14,7 +14,10 @@ from typing import Any
 
 import httpx
 
+from benhan import records
 from benhan.base.settings import Settings
+from benhan.forms import Form
+from benhan.identity import PersonInput
 
 ARGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -108,3 +111,19 @@ def shots_folder(settings: Settings) -> Path:
     folder = Path(os.environ.get("BENHAN_SHOTS") or settings.home / "demo-out" / "pages")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+async def opened(house: Any, form: Form) -> str:
+    """A new person's record with a paper of the form, arranged below the pages."""
+    repo, now = house.repo, house.store.clock.now()
+    doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
+    person = PersonInput(name="Phạm Văn Kiểm Thử", birth_date="1990", sex="male")
+    patient = await records.register_patient(repo, person)
+    admitted = await records.admit(
+        repo, records.Admission(patient.id, now, "K03", "Khoa Nội tổng hợp", doctor)
+    )
+    encounter = admitted.encounter.id
+    if form.kind == "benh_an":
+        return str((await records.open_record(repo, encounter, form.code, doctor, now)).response.id)
+    await records.open_record(repo, encounter, "01/BV1", doctor, now)
+    return str((await records.open_paper(repo, encounter, form.code, doctor, now)).id)

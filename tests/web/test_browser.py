@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from benhan import records
 from benhan.access import totp_code
@@ -36,28 +35,6 @@ live = _live()
 PASSWORD, PIN = "Mat-khau-kiem-thu-2026", "246810"
 CCCD_QR = "051090001234|212345678|Phạm Văn Kiểm Thử|14031990|Nam|Thôn 2, Xã Thử Nghiệm, Quảng Ngãi|04052023"
 SIZE = {"width": 1366, "height": 768}
-
-
-@pytest.fixture
-async def server(house: Any) -> AsyncIterator[Any]:
-    """Granian over the house's database."""
-    one = live.LiveServer(house.store.settings)
-    await one.start()
-    try:
-        yield one
-    finally:
-        one.stop()
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 class Walk:

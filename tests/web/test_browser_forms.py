@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from benhan import records
-from benhan.access import COOKIE, sign_in, totp_code
 from benhan.forms import Form, catalogue
-from benhan.identity import PersonInput
 
 pytestmark = pytest.mark.browser
 PASSWORD = "Mat-khau-kiem-thu-2026"
@@ -47,46 +44,12 @@ def written_whole() -> list[Form]:
 FORMS = written_whole()
 
 
-@pytest.fixture
-async def page(house: Any) -> AsyncIterator[tuple[Page, Any]]:
-    """A doctor signed in, in the system's Chromium, before a running server."""
-    server = live.LiveServer(house.store.settings)
-    await server.start()
-    secret = house.people["bacsi"].secret
-    token = await sign_in(house.store, "51Z01", "bacsi", PASSWORD, totp_code(secret, house.store.clock.now()))
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
-        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="vi-VN")
-        await context.add_cookies([{"name": COOKIE, "value": token.token, "url": server.url}])
-        try:
-            yield await context.new_page(), server
-        finally:
-            await browser.close()
-            server.stop()
-
-
-async def opened(house: Any, form: Form) -> str:
-    """A new person's record with a paper of the form, arranged below the pages."""
-    repo, now = house.repo, house.store.clock.now()
-    doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
-    person = PersonInput(name="Phạm Văn Kiểm Thử", birth_date="1990", sex="male")
-    patient = await records.register_patient(repo, person)
-    admitted = await records.admit(
-        repo, records.Admission(patient.id, now, "K03", "Khoa Nội tổng hợp", doctor)
-    )
-    encounter = admitted.encounter.id
-    if form.kind == "benh_an":
-        return str((await records.open_record(repo, encounter, form.code, doctor, now)).response.id)
-    await records.open_record(repo, encounter, "01/BV1", doctor, now)
-    return str((await records.open_paper(repo, encounter, form.code, doctor, now)).id)
-
-
 async def test_drawing_is_marked_by_mouse(house: Any, page: tuple[Page, Any]) -> None:
     """A click is a point, a drag is a line; both are kept as data."""
     form = next(f for f in FORMS if any(i.type == "drawing" and not i.repeats for i in f.answerable()))
     item = next(i for i in form.answerable() if i.type == "drawing")
     screen, server = page
-    paper = await opened(house, form)
+    paper = await live.opened(house, form)
     await screen.goto(f"{server.url}/giay/{paper}")
     figure = screen.locator(f'.bf-drawing[data-link-id="{item.link_id}"] svg').first
     await figure.scroll_into_view_if_needed()

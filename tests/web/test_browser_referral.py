@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from benhan import records
 from benhan.access import new_totp_secret, onboard, totp_code
@@ -135,28 +135,6 @@ async def province(house: Any) -> Province:
     places = {t.code: t for t in await store.tenants()}
     encounter, slip = await _slip(house)
     return Province(house, places["51Z01"], places["51Z02"], at_hub, secret, encounter, slip, seal)
-
-
-@pytest.fixture
-async def server(house: Any) -> AsyncIterator[Any]:
-    """Granian over the house's database, a process of its own."""
-    one = live.LiveServer(house.store.settings)
-    await one.start()
-    try:
-        yield one
-    finally:
-        one.stop()
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 @asynccontextmanager

@@ -9,15 +9,14 @@ import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from benhan import records
-from benhan.access import COOKIE, sign_in, totp_code
 from benhan.forms import (
     Form,
     Item,
@@ -30,7 +29,6 @@ from benhan.forms import (
     parse_form_post,
     sample,
 )
-from benhan.identity import PersonInput
 
 pytestmark = pytest.mark.browser
 PASSWORD = "Mat-khau-kiem-thu-2026"
@@ -64,40 +62,6 @@ def written_whole() -> list[Form]:
 
 FORMS = written_whole()
 SAMPLE = random.Random(SEED).sample(FORMS, SAMPLED)
-
-
-@pytest.fixture
-async def page(house: Any) -> AsyncIterator[tuple[Page, Any]]:
-    """A doctor signed in, in the system's Chromium, before a running server."""
-    server = live.LiveServer(house.store.settings)
-    await server.start()
-    secret = house.people["bacsi"].secret
-    token = await sign_in(house.store, "51Z01", "bacsi", PASSWORD, totp_code(secret, house.store.clock.now()))
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
-        context = await browser.new_context(viewport={"width": 1366, "height": 768}, locale="vi-VN")
-        await context.add_cookies([{"name": COOKIE, "value": token.token, "url": server.url}])
-        try:
-            yield await context.new_page(), server
-        finally:
-            await browser.close()
-            server.stop()
-
-
-async def opened(house: Any, form: Form) -> str:
-    """A new person's record with a paper of the form, arranged below the pages."""
-    repo, now = house.repo, house.store.clock.now()
-    doctor = records.Staff(house.people["bacsi"].reference, "Nguyễn Văn Thử", "000001/QNG-CCHN", "K03")
-    person = PersonInput(name="Phạm Văn Kiểm Thử", birth_date="1990", sex="male")
-    patient = await records.register_patient(repo, person)
-    admitted = await records.admit(
-        repo, records.Admission(patient.id, now, "K03", "Khoa Nội tổng hợp", doctor)
-    )
-    encounter = admitted.encounter.id
-    if form.kind == "benh_an":
-        return str((await records.open_record(repo, encounter, form.code, doctor, now)).response.id)
-    await records.open_record(repo, encounter, "01/BV1", doctor, now)
-    return str((await records.open_paper(repo, encounter, form.code, doctor, now)).id)
 
 
 #: Writes into the fields one after another and fires what a person's keys fire; tells which could not be written.
@@ -175,7 +139,7 @@ READ = """() => Object.fromEntries([...document.querySelectorAll("#giay .ba-pape
 
 async def walk_through(house: Any, page: Page, server: Any, form: Form, seed: int) -> None:
     """Fill, wait for autosave, read the reopened page, save, print, extract."""
-    paper = await opened(house, form)
+    paper = await live.opened(house, form)
     wanted = compute(form, sample(form, seed))
     fields = form_fields(form, wanted)
     await page.goto(f"{server.url}/giay/{paper}")

@@ -7,14 +7,13 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from benhan import records
 from benhan.identity import PersonInput
@@ -50,28 +49,6 @@ def _load(path: Path, name: str) -> Any:
 live = _load(FOLDER / "live.py", "web_live")
 browser_tests = _load(FOLDER / "test_browser.py", "web_test_browser")
 builders = _load(FOLDER.parent / "records" / "builders.py", "records_builders")
-
-
-@pytest.fixture
-async def server(house: Any) -> AsyncIterator[Any]:
-    """Granian over the house's database."""
-    one = live.LiveServer(house.store.settings)
-    await one.start()
-    try:
-        yield one
-    finally:
-        one.stop()
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The system's Chromium."""
-    async with async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=live.chromium(), args=list(live.ARGS))
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 @dataclass
