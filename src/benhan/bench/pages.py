@@ -40,7 +40,7 @@ _QUERIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class Desk:
     """A doctor signed in, before the largest form, filled."""
 
     client: httpx.AsyncClient
@@ -57,7 +57,8 @@ def largest_form() -> Form:
     )
 
 
-async def _desk(store: Store, code: str) -> _Desk:
+async def desk(store: Store, code: str) -> Desk:
+    """A facility made for one bench, with its doctor signed in before the largest form."""
     repo, clock = await new_repo(store, code), store.clock
     secret = new_totp_secret()
     made = await onboard(
@@ -83,7 +84,7 @@ async def _desk(store: Store, code: str) -> _Desk:
     page.raise_for_status()
     found = re.search(r'name="csrf" value="([^"]+)"', page.text)
     texts = tuple(i.link_id for i in form.answerable() if i.type == "longtext")
-    return _Desk(client, paper, found[1] if found else "", texts)
+    return Desk(client, paper, found[1] if found else "", texts)
 
 
 @asynccontextmanager
@@ -106,10 +107,10 @@ async def _timed(ask: Callable[[int], Awaitable[httpx.Response]], count: int) ->
 
 async def form_open_bench(store: Store, sizes: Sizes) -> Result:
     """ms (p95) for the server to open the largest form, filled."""
-    desk = await _desk(store, f"{_CODE}A")
-    async with _closing(desk.client):
+    front = await desk(store, f"{_CODE}A")
+    async with _closing(front.client):
         times = [
-            await _timed(lambda _: desk.client.get(f"/giay/{desk.paper}"), sizes.pages)
+            await _timed(lambda _: front.client.get(f"/giay/{front.paper}"), sizes.pages)
             for _ in range(sizes.runs)
         ]
     return cost("form-open", "ms", times, [300.0] * len(times))
@@ -117,35 +118,35 @@ async def form_open_bench(store: Store, sizes: Sizes) -> Result:
 
 async def form_autosave_bench(store: Store, sizes: Sizes) -> Result:
     """ms (p95) for one typed field to be durable on the server."""
-    desk = await _desk(store, f"{_CODE}B")
+    front = await desk(store, f"{_CODE}B")
     at = store.clock.now().isoformat()
 
     async def save(number: int) -> httpx.Response:
-        field = desk.fields[number % len(desk.fields)]
+        field = front.fields[number % len(front.fields)]
         patch = {
             "field": field,
             "value": f"Diễn biến {number}, người bệnh tỉnh.",
             "at": at,
             "seq": number + 1,
         }
-        return await desk.client.post(
-            f"/giay/{desk.paper}/nhap", json={"patches": [patch]}, headers={"X-CSRF-Token": desk.csrf}
+        return await front.client.post(
+            f"/giay/{front.paper}/nhap", json={"patches": [patch]}, headers={"X-CSRF-Token": front.csrf}
         )
 
-    async with _closing(desk.client):
+    async with _closing(front.client):
         times = [await _timed(save, sizes.pages) for _ in range(sizes.runs)]
     return cost("form-autosave", "ms", times, [100.0] * len(times))
 
 
 async def pick_icd_bench(store: Store, sizes: Sizes) -> Result:
     """ms (p95) for a pick list of ICD-10, asked with and without accents, by code and by letters."""
-    desk = await _desk(store, f"{_CODE}C")
+    front = await desk(store, f"{_CODE}C")
 
     async def ask(number: int) -> httpx.Response:
         query = {"q": _QUERIES[number % len(_QUERIES)]}
-        return await desk.client.get("/tra/icd10", params=query)
+        return await front.client.get("/tra/icd10", params=query)
 
-    async with _closing(desk.client):
+    async with _closing(front.client):
         await _timed(ask, 1)
         times = [await _timed(ask, sizes.pages) for _ in range(sizes.runs)]
     return cost("pick-icd", "ms", times, [50.0] * len(times))
