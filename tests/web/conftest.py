@@ -109,6 +109,16 @@ class Browser(httpx.AsyncClient):
             raise AssertionError(f"{path}: {self.last.status_code}: {notes(self.last.text)}")
         return self.last.text
 
+    async def type(self, path: str, **fields: str) -> None:
+        """Post fields as the page's autosave does, in the order they are given."""
+        patches = [
+            {"field": name, "value": value, "at": "2026-03-02T08:00:00+07:00", "seq": n}
+            for n, (name, value) in enumerate(fields.items(), 1)
+        ]
+        answer = await self.post(path, json={"patches": patches}, headers={"X-CSRF-Token": self.csrf()})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["taken"] == len(patches)
+
     def where(self) -> str:
         """Path of the last page."""
         return self.last.url.path

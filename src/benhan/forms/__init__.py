@@ -21,7 +21,7 @@ their tables in the store. The face, in the order it is used:
 ``compute(form, answers) -> answers``
     With the computed items filled in (age, BMI, days); call it before ``response``.
 ``defaults(form, facts) -> dict[linkId, Default(value, origin)]``
-    ``facts`` maps names of ``FACTS`` (``patient.name`` …) to values in answer shape.
+    ``facts`` maps names of ``FACTS`` (``patient.name`` …) to values in answer shape, or ``Known`` with their origin.
 ``extractions(form, answers) -> list[Extraction]``
     Answers that become clinical resources: link_id, resource, system, code, display, category, value,
     unit, ucum.
@@ -99,6 +99,7 @@ from benhan.forms.sample import sample
 from benhan.forms.values import (
     Default,
     Extraction,
+    Known,
     defaults,
     describe,
     describe_value,
@@ -127,6 +128,7 @@ __all__ = [
     "Form",
     "FormIndex",
     "Item",
+    "Known",
     "Merged",
     "Missing",
     "Moment",

@@ -136,6 +136,15 @@ class _Page:
             return None
         return self.defaults.get(item.link_id)
 
+    def origin(self, item: Item) -> str:
+        """Where the value shown comes from, while it is only proposed or is still what an earlier paper says."""
+        proposed = self.defaults.get(item.link_id)
+        if self.readonly or proposed is None:
+            return ""
+        given = self.answers.get(item.link_id)
+        kept = proposed.copied and given == proposed.value
+        return proposed.origin if empty(given) or kept else ""
+
     def faults(self, name: str) -> list[Finding]:
         """Findings of one field; repetitions (``name#0``) count to their item."""
         return [f for f in self.findings if f.link_id == name]

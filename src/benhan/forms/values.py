@@ -16,7 +16,16 @@ from benhan.forms.vocabulary import CODE_LISTS, FACTS
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """A proposed answer and, in words, where it came from."""
+    """A proposed answer and, in words, where it came from; ``copied``: out of an earlier paper."""
+
+    value: Any
+    origin: str
+    copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A fact that says itself where it comes from (an earlier paper)."""
 
     value: Any
     origin: str
@@ -170,15 +179,19 @@ def describe(form: Form, link_id: str, value: Any) -> str:
 
 def defaults(form: Form, facts: Mapping[str, Any]) -> dict[str, Default]:
     """Proposed answers from what the record knows; ``facts`` has values in answer shape under names of
-    ``FACTS``.
+    ``FACTS``, or ``Known`` ones that name their origin.
     """
     out: dict[str, Default] = {}
     for item in form.answerable():
-        value = (
-            None if item.populate is None else _normal_value(item, _fitting(item, facts.get(item.populate)))
-        )
-        if item.populate is not None and not empty(value):
-            out[item.link_id] = Default(value, FACTS[item.populate].origin)
+        if item.populate is None:
+            continue
+        fact = facts.get(item.populate)
+        origin, copied = FACTS[item.populate].origin, isinstance(fact, Known)
+        if isinstance(fact, Known):
+            fact, origin = fact.value, fact.origin
+        value = _normal_value(item, _fitting(item, fact))
+        if not empty(value):
+            out[item.link_id] = Default(value, origin, copied)
     return out
 
 
@@ -198,6 +211,8 @@ def _fitting(item: Item, fact: Any) -> Any:
         return str(fact.get("text") or fact.get("code") or "")
     if isinstance(fact, str) and item.type == "code":
         return {"text": fact}
+    if isinstance(fact, str) and item.type == "text":
+        return "; ".join(line.strip() for line in fact.splitlines() if line.strip())
     if isinstance(fact, str) and item.type == "date":
         return fact[:10]  # the day of a moment
     if isinstance(fact, Decimal) and item.type == "integer":

@@ -18,11 +18,16 @@ _FOLDER = Path(__file__).parent / "data" / "vocabulary"
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A thing the record already knows. ``origin`` is shown beside the default; ``path`` is FHIRPath."""
+    """A thing the record already knows. ``origin`` is shown beside the default; ``path`` is FHIRPath.
+
+    ``papers``: it stands in earlier papers of the đợt, under one of ``items`` of a form whose code fits (``*/BV1``).
+    """
 
     name: str
     origin: str
     path: str
+    papers: str = ""
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ def range_of(raw: Mapping[str, Any]) -> Range:
     return Range(source=raw.get("source"), **numbers)
 
 
-FACTS: Mapping[str, Fact] = {k: Fact(k, **v) for k, v in read_yaml(_FOLDER / "facts.yaml").data.items()}
+FACTS: Mapping[str, Fact] = {
+    name: Fact(name, **{**raw, "items": tuple(raw.get("items", ()))})
+    for name, raw in read_yaml(_FOLDER / "facts.yaml").data.items()
+}
 CODE_LISTS: Mapping[str, CodeList] = {
     k: CodeList(k, **v) for k, v in read_yaml(_FOLDER / "code-lists.yaml").data.items()
 }

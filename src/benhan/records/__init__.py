@@ -80,7 +80,8 @@ Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
     open_record(repo, encounter_id, form_code, author: Staff, happened) -> OpenedRecord(composition, response, so_benh_an)
     open_paper(repo, encounter_id, form_code, author: Staff, happened, answers=None) -> Stored (QuestionnaireResponse)
     paper_answers(repo, response_id, version=None) -> dict[linkId, value]                    what the form holds now
-    defaults(repo, encounter_id, form_code) -> dict[linkId, value]             facts that have another home
+    defaults(repo, encounter_id, form_code) -> dict[linkId, value]             facts that have another home, earlier papers
+    proposals(repo, encounter_id, form) -> dict[linkId, Default]               the same, each with its origin
     save_form(repo, response_id, answers, author: Staff, *, reason=None, draft_key=None, late_reason=None) -> Stored
           one version; after the first signature ``reason`` is needed and the version is an amendment
     paper(repo, response_id) -> Paper(response: Stored, form_code, title, signatures, next_role, issued, number, document_id)
@@ -223,7 +224,7 @@ from benhan.records.entitlement import (
     withdraw_coverage,
 )
 from benhan.records.extraction import derived
-from benhan.records.facts import defaults, diagnosis_stage, diagnosis_value, facts, form_of
+from benhan.records.facts import diagnosis_stage, diagnosis_value, facts, form_of
 from benhan.records.frozen import Sealing, open_sealings
 from benhan.records.guard import closed_record_guard
 from benhan.records.ho_so_benh_an import from_xml, ho_so_benh_an, to_json, to_xml
@@ -264,6 +265,7 @@ from benhan.records.papers import (
     withdraw_signature,
 )
 from benhan.records.printing import print_record
+from benhan.records.proposals import defaults, proposals
 from benhan.records.recoding import DischargeDiagnosis, discharge_diagnoses, recode
 from benhan.records.release import (
     CodeAnswer,
@@ -565,6 +567,7 @@ __all__ = [
     "print_paper",
     "print_record",
     "print_sheet",
+    "proposals",
     "propose_destruction",
     "recalculate",
     "receive_record",

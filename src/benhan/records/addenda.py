@@ -22,10 +22,11 @@ from benhan.forms import response as form_response
 from benhan.records.cases import case
 from benhan.records.contents import document_bundle, manifest
 from benhan.records.documents import blob_of, put_paper, render
-from benhan.records.facts import defaults, form_of
+from benhan.records.facts import form_of
 from benhan.records.frozen import Sealing, freeze, frozen_parts, locked, sealing, signed
 from benhan.records.guard import passing
 from benhan.records.ink import ink_pdf, signature_element, waiting
+from benhan.records.proposals import defaults
 from benhan.records.results import enter_result
 from benhan.records.sealing import finish_sealing
 from benhan.records.shapes import fact, id_of, late, staff_ref, with_extensions

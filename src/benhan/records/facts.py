@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from benhan.base.clock import local_date
-from benhan.base.errors import NotFound
+from benhan.base.clock import fhir_instant, local_date
+from benhan.base.errors import NotAllowed, NotFound
 from benhan.base.text import fold
 from benhan.catalogue import commune, form_doi_tuong, provinces, systems
 from benhan.forms import Form, catalogue, empty
-from benhan.forms import defaults as form_defaults
-from benhan.forms import get as get_form
 from benhan.identity import name_of, person_of
 from benhan.records.cases import case
 from benhan.records.entitlement import entitled, entitlement_line
-from benhan.records.shapes import fact_of, house, identifier_of, must, of_encounter
+from benhan.records.shapes import all_of, fact_of, house, identifier_of, must, of_encounter
 from benhan.records.stays import stays
 from benhan.records.types import Case, JsonObject, Stay
 from benhan.records.vitals import latest, vital_series
@@ -56,6 +54,8 @@ async def facts(repo: Repository, encounter_id: str) -> dict[str, Any]:
         "facility.authority": "Sở Y tế tỉnh Quảng Ngãi",
         "record.number": here.so_benh_an,
         "record.archive_number": here.so_luu_tru,
+        "now": _minute(fhir_instant(repo.clock.now())),
+        "patient.allergies": await _allergies(repo, here.patient_id),
         **await _patient(repo, here),
         **_encounter(encounter.data),
         **_stays(await stays(repo, encounter_id), here),
@@ -84,11 +84,14 @@ async def _patient(repo: Repository, here: Case) -> dict[str, Any]:
             "code": "" if person.nationality else "000",
         },
         "patient.address": full_address(person.address, unit.full_name if unit else ""),
-        "patient.address.hamlet": person.address,
+        **_address_lines(patient, person.address),
         "patient.workplace": person.workplace,
         "patient.phone": person.phone,
         "patient.identity": identity,
         "patient.number": identifier_of(patient, systems.MA_BN),
+        "patient.father": _relative(patient, "FTH"),
+        "patient.mother": _relative(patient, "MTH") or await _mother(repo, person.mother_id),
+        "patient.identity.issued": _issued(patient),
         "patient.contact.name": person.contact_name,
         "patient.contact.address": person.contact_address,
         "patient.contact.phone": person.contact_phone,
@@ -105,6 +108,53 @@ async def _patient(repo: Repository, here: Case) -> dict[str, Any]:
     if known["patient.nationality"]["code"] == "":
         known["patient.nationality"] = {"text": person.nationality}
     return known
+
+
+def _address_lines(patient: JsonObject, typed: str) -> dict[str, str]:
+    """House number and hamlet, where somebody has told them apart; else all of it as the hamlet."""
+    address: JsonObject = next(iter(patient.get("address", [])), {})
+    lines = address.get("line", [])
+    if len(lines) > 1:
+        return {
+            "patient.address.line": str(lines[0]),
+            "patient.address.hamlet": ", ".join(map(str, lines[1:])),
+        }
+    return {"patient.address.hamlet": typed}
+
+
+def _relative(patient: JsonObject, role: str) -> str:
+    """Name of a contact by its HL7 role (v3-RoleCode)."""
+    for contact in patient.get("contact", []):
+        codes = {c.get("code") for r in contact.get("relationship", []) for c in r.get("coding", [])}
+        if role in codes:
+            return str(contact.get("name", {}).get("text", ""))
+    return ""
+
+
+async def _mother(repo: Repository, mother_id: str) -> str:
+    """Name of the newborn's mother; nothing where her record is not ours to read."""
+    try:
+        return name_of((await repo.read("Patient", mother_id)).data) if mother_id else ""
+    except (NotAllowed, NotFound):
+        return ""
+
+
+def _issued(patient: JsonObject) -> str:
+    """Day on which the citizen's card was issued."""
+    card: JsonObject = next((i for i in patient.get("identifier", []) if i.get("system") == systems.CCCD), {})
+    return str(card.get("period", {}).get("start", ""))
+
+
+async def _allergies(repo: Repository, patient_id: str) -> str:
+    """Allergies on one line, the refuted and those set entered-in-error left out."""
+    found = await all_of(repo, "AllergyIntolerance", [("patient", f"Patient/{patient_id}")])
+    names = [str(s.data.get("code", {}).get("text", "")) for s in found if _stands(s.data)]
+    return "; ".join(dict.fromkeys(name for name in names if name))
+
+
+def _stands(allergy: JsonObject) -> bool:
+    codings = allergy.get("verificationStatus", {}).get("coding", [])
+    return not any(c.get("code") in ("entered-in-error", "refuted") for c in codings)
 
 
 def full_address(typed: str, commune: str) -> str:
@@ -218,12 +268,3 @@ def is_error(resource: JsonObject) -> bool:
         return True
     codings = resource.get("verificationStatus", {}).get("coding", [])
     return any(c.get("code") == "entered-in-error" for c in codings)
-
-
-async def defaults(
-    repo: Repository, encounter_id: str, form_code: str, form: Form | None = None
-) -> dict[str, Any]:
-    """Default answers of a form from what the record knows (linkId → value); of the edition ``form`` when given."""
-    form = form or get_form(form_code, local_date(repo.clock.now()))
-    known = await facts(repo, encounter_id)
-    return {link_id: default.value for link_id, default in form_defaults(form, known).items()}

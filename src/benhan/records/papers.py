@@ -15,9 +15,10 @@ from benhan.forms import response as form_response
 from benhan.records.cases import add_event, case, locked_case, set_opened
 from benhan.records.documents import content_of, document_of, render
 from benhan.records.extraction import extract
-from benhan.records.facts import defaults, form_of
+from benhan.records.facts import form_of
 from benhan.records.ink import ink_pdf
 from benhan.records.numbering import take_number
+from benhan.records.proposals import defaults
 from benhan.records.returning import returned
 from benhan.records.shapes import (
     concept,

@@ -26,9 +26,8 @@ from benhan.forms import get as get_form
 from benhan.forms import marked, page_count
 from benhan.records.cases import case
 from benhan.records.documents import render
-from benhan.records.facts import defaults
-from benhan.records.papers import paper_answers, papers
 from benhan.records.printing import print_record
+from benhan.records.proposals import defaults
 from benhan.records.requests import Request, ask, request, use_request
 from benhan.records.shapes import connection, house
 from benhan.records.types import Authorize, Case
@@ -38,14 +37,6 @@ SUMMARY_FORM = "TT25/2025-M03"
 ARCHIVED = frozenset({"archived", "due"})
 SYSTEM = "Bệnh Án"
 #: item of the summary for others (Mẫu 03) → item of the record's summing up (TT 32/2023, phần tổng kết)
-_FROM_RECORD = {
-    "tien_su": "tien_su_ban_than",
-    "qt_benhly": "tk_qua_trinh",
-    "tomtat_kq": "tk_can_lam_sang",
-    "pp_dieutri": "tk_phuong_phap",
-    "tinh_trang_ra_vien": "tk_tinh_trang_ra",
-    "huong_dieu_tri_tiep": "tk_huong_dieu_tri",
-}
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 _COLUMNS = (
     "id, request_id, encounter_id, code, act, recipient, purpose, papers, pages, sha256, made_at, made_by, made_by_name,"
@@ -230,21 +221,11 @@ async def _pages(repo: Repository, here: Case, detail: Mapping[str, Any]) -> byt
         on = local_date(here.discharged_at or repo.clock.now())
         form = get_form(SUMMARY_FORM, on)
         known = {
-            **await _told(repo, here),
             **await defaults(repo, here.encounter_id, SUMMARY_FORM),
             "ngay_ct": local_date(repo.clock.now()).isoformat(),
         }
         return (await render(repo, form, here.encounter_id, known)).pdf
     return await print_record(repo, here.encounter_id, tuple(detail["papers"]))
-
-
-async def _told(repo: Repository, here: Case) -> dict[str, Any]:
-    """What the record's own summing up says, under the items of the summary for others."""
-    held: dict[str, Any] = {}
-    for paper in await papers(repo, here.encounter_id):
-        if paper.form_code == here.form_code:
-            held = await paper_answers(repo, paper.response.id)
-    return {item: held[source] for item, source in _FROM_RECORD.items() if held.get(source)}
 
 
 async def releases(repo: Repository, encounter_id: str) -> list[Release]:

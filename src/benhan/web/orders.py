@@ -12,7 +12,7 @@ from benhan import records
 from benhan.base.errors import InvalidInput, Issue
 from benhan.catalogue import LabItem, drug, lab_items
 from benhan.store import Stored
-from benhan.web import plots, rail, show
+from benhan.web import plots, rail, show, unsent
 from benhan.web.frame import Visit, attempt, page
 
 NOT_LAB = ("Sinh hiệu", "Tài liệu")
@@ -52,9 +52,21 @@ async def _labs_page(visit: Visit, **context: Any) -> Response:
                 for o in reversed(found)
             ],
             "plots": [_plot(code, series[code]) for code in codes if len(series[code]) > 1],
+            "draft_key": unsent.key(unsent.LABS, encounter_id),
+            **_ticked(visit, await unsent.kept(visit, unsent.LABS, encounter_id)),
             **context,
         },
     )
+
+
+def _ticked(visit: Visit, kept: dict[str, str]) -> dict[str, Any]:
+    """What was typed and ticked: in the form that was just refused, else in what was kept of an unsent one."""
+    posted = {str(c) for c in visit.form.getlist("codes")}
+    return {
+        "typed": kept,
+        "ticked": posted
+        or {name.removeprefix("codes=") for name, value in kept.items() if name == f"codes={value}"},
+    }
 
 
 def _code(order: Stored) -> str:
@@ -134,7 +146,9 @@ async def _order_labs(visit: Visit) -> Response:
         urgent=visit.text("urgent") == "1",
         late_reason=visit.text("late_reason") or None,
     )
-    await records.order_lab(visit.repo, encounter_id, order)
+    async with visit.repo.transaction() as tx:
+        await records.order_lab(tx, encounter_id, order)
+        await unsent.drop(tx, unsent.LABS, encounter_id)
     return visit.go(f"/dot/{encounter_id}/xet-nghiem", "da-chi-dinh")
 
 
@@ -193,7 +207,17 @@ async def _drugs_page(visit: Visit, **context: Any) -> Response:
     for given in await records.administrations(visit.repo, encounter_id):
         doses[(given.data.get("request") or {}).get("reference", "").split("/")[-1]].append(given)
     found = await records.drug_orders(visit.repo, encounter_id)
-    return visit.draw("drugs.html", **{**frame, "orders": list(reversed(found)), "doses": doses, **context})
+    return visit.draw(
+        "drugs.html",
+        **{
+            **frame,
+            "orders": list(reversed(found)),
+            "doses": doses,
+            "draft_key": unsent.key(unsent.DRUGS, encounter_id),
+            "typed": await unsent.kept(visit, unsent.DRUGS, encounter_id),
+            **context,
+        },
+    )
 
 
 @page("drug.prescribe")
@@ -222,7 +246,9 @@ async def _order_drug(visit: Visit) -> Response:
         note=visit.text("note"),
         late_reason=visit.text("late_reason") or None,
     )
-    await records.order_drug(visit.repo, encounter_id, order)
+    async with visit.repo.transaction() as tx:
+        await records.order_drug(tx, encounter_id, order)
+        await unsent.drop(tx, unsent.DRUGS, encounter_id)
     return visit.go(f"/dot/{encounter_id}/thuoc", "da-chi-dinh")
 
 

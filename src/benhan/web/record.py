@@ -12,7 +12,6 @@ from benhan import records
 from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, InvalidInput, Issue
 from benhan.forms import (
-    FACTS,
     Answers,
     Default,
     Finding,
@@ -186,13 +185,7 @@ async def typed_now(
 
 async def proposed(visit: Visit, encounter_id: str, form: Form) -> dict[str, Default]:
     """Facts that have another home, shown as defaults with where they come from."""
-    values = await records.defaults(visit.repo, encounter_id, form.code, form)
-    found = {}
-    for link_id, value in values.items():
-        fact = FACTS.get(str(form.item(link_id).populate)) if link_id in form else None
-        if not empty(value):
-            found[link_id] = Default(value, fact.origin if fact else "hồ sơ")
-    return found
+    return await records.proposals(visit.repo, encounter_id, form)
 
 
 @page("record.read")

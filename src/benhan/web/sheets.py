@@ -8,10 +8,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benhan import records
-from benhan.base.errors import Issue, RuleViolation
+from benhan.base.errors import Conflict, Issue, RuleViolation
 from benhan.forms import Form, Item, check, describe_value, empty, parse_value
 from benhan.records import form_of
-from benhan.web import rail
+from benhan.store import Stored
+from benhan.web import rail, unsent
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.record import is_closed, may_write, paper_frame, require_write
 from benhan.web.signing import pin_needed, sign_with
@@ -56,6 +57,7 @@ async def _sheet_page(visit: Visit, **context: Any) -> Response:
     held = await records.paper(visit.repo, stored.id)
     case: records.Case = frame["case"]
     ended = any(s.standing for s in held.signatures)
+    writable = _may_write(visit, form, case.khoa) and not ended and not is_closed(case)
     return visit.draw(
         "sheet.html",
         **{
@@ -67,7 +69,9 @@ async def _sheet_page(visit: Visit, **context: Any) -> Response:
             "ended": ended,
             "columns": _columns(form),
             "cell": describe_value,
-            "writable": _may_write(visit, form, case.khoa) and not ended and not is_closed(case),
+            "writable": writable,
+            "draft_key": unsent.key(unsent.LINE, stored.id),
+            "typed": await unsent.kept(visit, unsent.LINE, stored.id) if writable else {},
             "pin_needed": pin_needed(visit),
             "me": visit.signed_in.ctx.actor.reference,
             **context,
@@ -98,24 +102,30 @@ async def add(visit: Visit) -> Response:
     return await attempt(visit, _add(visit), _sheet_page)
 
 
-async def _writing(visit: Visit) -> Form:
-    """Form of the sheet, when this person writes lines of it here. Raises: ``NotAllowed``."""
-    stored = await visit.repo.read("QuestionnaireResponse", visit.path("sheet"))
+async def require_line(visit: Visit, sheet_id: str) -> tuple[Stored, Form]:
+    """A sheet and its form, when this person writes lines of it here. Raises: ``NotAllowed``; ``Conflict`` for a paper
+    that is no running sheet.
+    """
+    stored = await visit.repo.read("QuestionnaireResponse", sheet_id)
     form = form_of(stored.data)
+    if not any(p.per_entry for p in form.signatures):
+        raise Conflict("web.no-sheet", "Giấy này không ghi theo từng dòng.")
     khoa = (await records.case(visit.repo, stored.data["encounter"]["reference"].split("/")[1])).khoa
     if form.code == FORM:
         visit.require(TREATMENT, khoa)
     else:
         require_write(visit, form, khoa)
-    return form
+    return stored, form
 
 
 async def _add(visit: Visit) -> Response:
     sheet_id = visit.path("sheet")
-    form = await _writing(visit)
+    _, form = await require_line(visit, visit.path("sheet"))
     entry = await _entry(visit, form)
     signing = await sign_with(visit, role(form), always_pin=False) if visit.text("do") == "sign" else None
-    made = await records.add_entry(visit.repo, sheet_id, entry)
+    async with visit.repo.transaction() as tx:
+        made = await records.add_entry(tx, sheet_id, entry)
+        await unsent.drop(tx, unsent.LINE, sheet_id)
     if signing is not None:
         await records.sign_entry(visit.repo, made.id, signing, authorize=visit.authorize)
     return visit.go(f"/to/{sheet_id}#d-{made.id}", "da-ky" if signing else "da-ghi")
@@ -179,7 +189,7 @@ async def amend(visit: Visit) -> Response:
 
 
 async def _amend(visit: Visit) -> Response:
-    form = await _writing(visit)
+    _, form = await require_line(visit, visit.path("sheet"))
     entry = await _entry(visit, form)
     await records.amend_entry(visit.repo, visit.path("entry"), entry, visit.text("reason"))
     return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-luu")

@@ -7,7 +7,7 @@
   const PAUSE = 400, LONGEST = 1000, RETRY = 3000;
   const words = form.dataset, status = form.querySelector("[data-saving]");
   const key = `${words.account}|${words.draft}`;
-  const skipped = new Set(["csrf", "version", "tiep", "ly_do_sua"]);
+  const skipped = new Set(["csrf", "version", "tiep", "ly_do_sua", "do"]);
   const pending = new Map(); // field -> patch, not yet acknowledged
   let timer = 0, oldest = 0, sending = false, leaving = false, lastSeq = 0, lastSaved = "";
 
@@ -64,14 +64,16 @@
     if (field.type === "checkbox") return field.checked ? field.value : "";
     return field.value;
   };
+  // boxes that share a name and may be ticked together are a field each
+  const nameOf = (field) => ("many" in field.dataset ? `${field.name}=${field.value}` : field.name);
   const nextSeq = () => { lastSeq = Math.max(lastSeq + 1, Date.now()); return lastSeq; };
   const noticed = (field) => {
-    if (!field.name || skipped.has(field.name) || field.readOnly || field.disabled) return;
-    const value = valueOf(field);
-    const before = pending.get(field.name);
+    if (!field.name || skipped.has(field.name) || field.type === "password" || field.readOnly || field.disabled) return;
+    const value = valueOf(field), name = nameOf(field);
+    const before = pending.get(name);
     if (before && before.value === value) return;
-    const patch = { field: field.name, value, at: new Date().toISOString(), seq: nextSeq() };
-    pending.set(field.name, patch);
+    const patch = { field: name, value, at: new Date().toISOString(), seq: nextSeq() };
+    pending.set(name, patch);
     keep(patch);
     say("saving");
     const now = performance.now();
@@ -120,14 +122,15 @@
   // --- after a reload: what this machine still holds is newer than what the server gave
   const put = (name, value) => {
     form.dispatchEvent(new CustomEvent("benhan:need", { detail: name })); // a line that a reload does not show yet
-    const fields = form.querySelectorAll(`[name="${CSS.escape(name)}"]`);
+    const [group, one] = name.split("=");
+    const fields = form.querySelectorAll(`[name="${CSS.escape(group)}"]${one ? `[value="${CSS.escape(one)}"]` : ""}`);
     fields.forEach((field) => {
       if (field.type === "radio" || field.type === "checkbox") field.checked = field.value === value;
       else field.value = value;
     });
     return fields.length > 0;
   };
-  const justSaved = new URLSearchParams(location.search).get("xong") === "da-luu";
+  const justSaved = (words.done || "").split(" ").includes(new URLSearchParams(location.search).get("xong"));
   kept().then((patches) => {
     if (justSaved) { forget(patches); return; }
     if (!patches.length) return;
