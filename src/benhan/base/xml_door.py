@@ -19,6 +19,8 @@ from benhan.base.errors import InvalidInput, TooLarge
 _DECLARATION = re.compile(r"""^\ufeff?\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}"
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^\s*file:", re.IGNORECASE)
+#: all that more than the depth is asked of: elements with attributes, and those of XInclude
+_SUSPECT = etree.XPath("//*[@* or namespace-uri()='http://www.w3.org/2001/XInclude']")
 _LIBXML_LIMIT = 9_000_000
 _ID_NAMES = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
 
@@ -125,12 +127,9 @@ def _check(
         depth += 1
         if depth > max_depth:
             raise TooLarge("xml.too-deep", f"Tài liệu XML lồng nhau sâu hơn {max_depth} tầng.")
-        below: list[etree._Element] = []
-        for element in level:
-            if isinstance(element.tag, str):
-                _check_element(element, max_attributes, outside)
-                below.extend(element)
-        level = below
+        level = [child for element in level for child in element]
+    for element in _SUSPECT(root):
+        _check_element(element, max_attributes, outside)
 
 
 def _check_element(element: etree._Element, max_attributes: int, outside: re.Pattern[str] | None) -> None:

@@ -31,10 +31,13 @@ class Sizes:
     population: int = 20_000
     searches: int = 200
     pages: int = 40
+    events: int = 100_000
 
 
 FULL = Sizes()
-TINY = Sizes(1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5, 3, 3, population=60, searches=3, pages=2)
+TINY = Sizes(
+    1, 5, 1, 3, 4, 6, 2, 1, 2, 3, 5, 3000, 20, 5, 3, 3, population=60, searches=3, pages=2, events=2000
+)
 
 
 @dataclass(frozen=True, slots=True)

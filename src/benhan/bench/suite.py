@@ -11,6 +11,7 @@ from benhan.base.errors import NotFound
 from benhan.base.settings import Settings, load
 from benhan.bench import (
     claims,
+    looking,
     matching,
     pages,
     papers,
@@ -43,6 +44,7 @@ BENCHES: dict[str, Bench] = {
     "read-no-audit": reading.read_no_audit_bench,
     "disk": storing.disk_bench,
     "disk-audit": storing.audit_disk_bench,
+    "who-opened": looking.who_opened_bench,
     "form-open": pages.form_open_bench,
     "form-autosave": pages.form_autosave_bench,
     "pick-icd": pages.pick_icd_bench,

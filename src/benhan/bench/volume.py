@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from functools import partial
 
 import psutil
@@ -10,6 +13,7 @@ from psycopg import sql
 
 from benhan.bench.material import bundle, observation, patient
 from benhan.bench.measure import Result, Sizes, cost, rate, seconds_async
+from benhan.bench.population import populate
 from benhan.bench.storing import new_repo
 from benhan.store import Repository, Store
 
@@ -19,6 +23,7 @@ _COPY = (
     "and l.version = c.version left join record_key k on k.tenant = l.tenant and k.id = l.key_id "
     "where c.tenant = {} and c.type = 'Observation' and not c.deleted) to stdout (format binary)"
 )
+_BIG = 100_000
 _MIB = 1024 * 1024
 _BOUND_MIB = 300.0
 
@@ -49,20 +54,40 @@ async def export_bench(store: Store, sizes: Sizes) -> Result:
     repo = await _filled(store, "BX001", sizes)
     ours, limits = [], []
     for _ in range(sizes.runs):
-        ours.append(sizes.exported / await seconds_async(partial(_export, repo)))
+        ours.append(sizes.exported / await seconds_async(partial(export_all, repo)))
         limits.append(sizes.exported / await seconds_async(partial(_copy_out, repo)))
     return rate("export", "resources/s", ours, limits)
 
 
 async def export_memory_bench(store: Store, sizes: Sizes) -> Result:
-    """Most memory of the whole process (MiB, resident) while exporting; limit: the bound of 300 MiB."""
+    """Most memory of a process that does nothing but export (MiB, resident); limit: the bound of 300 MiB."""
     repo = await _filled(store, "BX002", sizes)
-    most = [float(await _export(repo)) / _MIB for _ in range(sizes.runs)]
+    most = [await _export_apart(repo) / _MIB for _ in range(min(2, sizes.runs))]
     return cost("export-memory", "MiB", most, [_BOUND_MIB] * len(most))
 
 
+async def _export_apart(repo: Repository) -> float:
+    """The same in a process of its own, which has loaded nothing else; gives the most bytes it held."""
+    settings = repo.store.settings
+    given = {
+        **os.environ,
+        "BENHAN_HOME": str(settings.home),
+        "BENHAN_DATABASE_NAME": settings.database_name,
+        "BENCH_TENANT": str(repo.ctx.tenant),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benhan.bench.export_apart", env=given, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError("bench: the export apart failed")
+    return float(told)
+
+
 async def _filled(store: Store, code: str, sizes: Sizes) -> Repository:
-    """A facility with ``sizes.exported`` observations."""
+    """A facility with ``sizes.exported`` observations; a large one is put down by COPY, a twentieth of it patients."""
+    if sizes.exported > _BIG:
+        return await populate(store, code, sizes.exported)
     repo = await new_repo(store, code)
     person = await repo.create(patient(1))
     for first in range(0, sizes.exported, 200):
@@ -75,7 +100,7 @@ async def _filled(store: Store, code: str, sizes: Sizes) -> Repository:
     return repo
 
 
-async def _export(repo: Repository) -> int:
+async def export_all(repo: Repository) -> int:
     """Take every resource once; gives the most bytes resident meanwhile."""
     process, most, count = psutil.Process(), 0, 0
     async for _ in repo.export(("Observation",)):

@@ -28,10 +28,14 @@ def bench(
         FULL.registered, help="Số người ghi vào kho để đo tra cứu ở bàn tiếp đón."
     ),
     population: int = typer.Option(FULL.population, help="Số tài liệu của các phép đo search-…"),
+    exported: int = typer.Option(FULL.exported, help="Số tài liệu của các phép đo export…"),
+    events: int = typer.Option(FULL.events, help="Số sự kiện nhật ký của phép đo who-opened."),
 ) -> None:
     """Đo tốc độ; mỗi số kèm giới hạn đo trong cùng lần chạy và tỷ số."""
 
-    sizes = replace(FULL, people=people, registered=registered, population=population)
+    sizes = replace(
+        FULL, people=people, registered=registered, population=population, exported=exported, events=events
+    )
 
     async def work() -> list[Result]:
         out = []

@@ -9,6 +9,7 @@ from typing import Any
 from benhan.fhir.model import ReferenceAt
 from benhan.fhir.path import Closure, Scope, compile_path, resolve, split_reference
 from benhan.fhir.path_values import resource_node
+from benhan.fhir.plain_path import Finder, plain_path
 from benhan.fhir.tables import CHOICE_OF, ELEMENTS, load
 
 JsonObject = dict[str, Any]
@@ -98,14 +99,17 @@ def _leads(kind: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _compartment(resource_type: str) -> tuple[Closure, ...]:
+def _compartment(resource_type: str) -> tuple[tuple[Finder | None, Closure], ...]:
+    """The paths that may lead to a patient, the subject first: the short way where there is one, and the long."""
     tables = load("search")
     if resource_type == "Binary":
-        return (compile_path("Binary.securityContext"),)
-    params = tables["compartment"].get(resource_type, [])
-    ordered = sorted(params, key=lambda p: _FIRST.index(p) if p in _FIRST else len(_FIRST))
-    known = tables["params"].get(resource_type, {})
-    return tuple(compile_path(known[p]["expression"]) for p in ordered if known.get(p, {}).get("expression"))
+        paths = ["Binary.securityContext"]
+    else:
+        params = tables["compartment"].get(resource_type, [])
+        ordered = sorted(params, key=lambda p: _FIRST.index(p) if p in _FIRST else len(_FIRST))
+        known = tables["params"].get(resource_type, {})
+        paths = [known[p]["expression"] for p in ordered if known.get(p, {}).get("expression")]
+    return tuple((plain_path(path, resource_type), compile_path(path)) for path in paths)
 
 
 def _patients(resource: JsonObject) -> list[str]:
@@ -114,8 +118,10 @@ def _patients(resource: JsonObject) -> list[str]:
         return [resource["id"]]
     scope = Scope(resource, resource, node, node)
     out: list[str] = []
-    for closure in _compartment(node[0]):
-        for found in closure(scope, [node]):
+    for find, closure in _compartment(node[0]):
+        for found in closure(scope, [node]) if find is None else find(resource):
+            if _elsewhere(found[1]):
+                continue
             for target in resolve(scope, found):
                 identity = target[1].get("id")
                 if (
@@ -125,6 +131,12 @@ def _patients(resource: JsonObject) -> list[str]:
                 ):
                     out.append(identity)
     return out
+
+
+def _elsewhere(reference: Any) -> bool:
+    """True of a plain reference whose text names no patient and nothing contained."""
+    text = reference.get("reference") if reference.__class__ is dict else None
+    return text.__class__ is str and "Patient" not in text and not text.startswith("#")
 
 
 def _contained(resource: JsonObject, target: JsonObject) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from benhan.base.errors import BenhanError, InvalidInput, NotFound
 from benhan.base.ids import new_id, new_uuid, placement_of_patient
@@ -60,9 +61,10 @@ class _Entry:
     found: Stored | None = None
 
 
-async def apply_bundle(repo: Repository, bundle: JsonObject) -> JsonObject:
+async def apply_bundle(repo: Repository, bundle: JsonObject, custodian: UUID | None = None) -> JsonObject:
     """Carry out a Bundle of type transaction or batch; gives the response Bundle, entries in the order given.
 
+    ``custodian``: in whose custody a transaction of plain PUTs is written.
     Raises: ``InvalidInput`` (store.bundle-*) and, for a transaction, whatever the first failing entry raises.
     """
     kind = bundle.get("type")
@@ -79,7 +81,11 @@ async def apply_bundle(repo: Repository, bundle: JsonObject) -> JsonObject:
         answers = [await _alone(repo, n, entry) for n, entry in enumerate(given)]
     else:
         entries = [_read(n, entry) for n, entry in enumerate(given)]
-        answers = await _transaction(repo, entries)
+        if custodian is not None and any(e.method != "PUT" or e.id is None or e.if_match for e in entries):
+            raise InvalidInput(
+                "store.bundle-custody", "Bundle lưu hộ chỉ được gồm PUT theo mã.", expression="Bundle"
+            )
+        answers = await _transaction(repo, entries, custodian)
     return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": answers}
 
 
@@ -93,19 +99,20 @@ async def _alone(repo: Repository, index: int, given: JsonObject) -> JsonObject:
         return {"response": {"status": str(error.status), "outcome": operation_outcome(error)}}
 
 
-async def _transaction(repo: Repository, entries: list[_Entry]) -> list[JsonObject]:
+async def _transaction(repo: Repository, entries: list[_Entry], custodian: UUID | None) -> list[JsonObject]:
     """Conditions are looked up in the transaction that writes; where there are none, all that needs no database is done
     before it is open."""
     if any(_asks(entry) for entry in entries):
         async with repo.transaction() as tx:
             await _resolve(tx, entries)
             ready = _ready(tx, entries)
-            return await _carry_out(tx, entries, ready, await tx.lock_currents(_places(entries, ready)))
+            locked = await tx.lock_currents(_places(entries, ready))
+            return await _carry_out(tx, entries, ready, locked, custodian)
     await _resolve(repo, entries)
     ready = _ready(repo, entries)
     async with repo.locking(_places(entries, ready), {one.scope for one in ready.values()}) as opened:
         tx, locked, keys = opened
-        return await _carry_out(tx, entries, ready, locked, keys)
+        return await _carry_out(tx, entries, ready, locked, custodian, keys)
 
 
 def _places(entries: list[_Entry], ready: dict[int, Prepared]) -> set[tuple[str, str]]:
@@ -140,6 +147,7 @@ async def _carry_out(
     entries: list[_Entry],
     ready: dict[int, Prepared],
     locked: Locked,
+    custodian: UUID | None,
     keys: list[TupleRow] | None = None,
 ) -> list[JsonObject]:
     answers: dict[int, JsonObject] = {}
@@ -152,9 +160,9 @@ async def _carry_out(
     for entry in writes:
         one = ready[entry.index]
         if entry.method == "POST":
-            changes.append(await tx.prepare_create(one, None))
+            changes.append(await tx.prepare_create(one, custodian))
         else:
-            changes.append(await tx.prepare_update(one, None, None, locked))
+            changes.append(await tx.prepare_update(one, None, custodian, locked))
     last = keys is not None and not later
     made = await tx.write(changes, last=last, keys_found=keys) if changes else []
     for entry, stored in zip(writes, made, strict=True):

@@ -243,9 +243,12 @@ class Repository:
             if change is not None:
                 await tx.write([change])
 
-    async def bundle(self, bundle: JsonObject) -> JsonObject:
-        """Carry out a transaction (all or nothing) or batch Bundle; gives the response Bundle."""
-        return await apply_bundle(self, bundle)
+    async def bundle(self, bundle: JsonObject, *, custodian: UUID | None = None) -> JsonObject:
+        """Carry out a transaction (all or nothing) or batch Bundle; gives the response Bundle.
+
+        ``custodian``: the facility in whose custody the hub keeps what a transaction of plain PUTs writes.
+        """
+        return await apply_bundle(self, bundle, custodian)
 
     async def outbox(self, topic: str, key: str, payload: JsonObject) -> None:
         """Put a message into the outbox in this transaction; a second one with the same topic and key is dropped."""

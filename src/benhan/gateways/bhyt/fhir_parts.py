@@ -68,12 +68,14 @@ def day(text: str) -> str:
 def row_extension(row: Row) -> JsonObject:
     """The line whole, tag by tag; text that FHIR strings forbid is kept in base64."""
     parts: list[JsonObject] = [{"url": "dong", "valueInteger": row.line}]
+    known = tables()[row.table].name_set
+    plain = PLAIN.fullmatch("".join(row.values.values())) is not None
     for name, text in row.values.items():
-        if text and PLAIN.fullmatch(text):
+        if text and (plain or PLAIN.fullmatch(text)):
             parts.append({"url": name, "valueString": text})
         elif text:
             parts.append({"url": name, "valueBase64Binary": base64.b64encode(text.encode()).decode()})
-        elif name not in tables()[row.table].names():
+        elif name not in known:
             parts.append({"url": name, "valueBoolean": False})
     return {"url": ROW + row.table, "extension": parts}
 

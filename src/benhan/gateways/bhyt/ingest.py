@@ -121,17 +121,14 @@ async def _custodian(repo: Repository, package: Package, sender: TenantInfo | No
 async def _write(
     tx: Repository, package: Package, source_name: str, sha256: str, custodian: UUID | None
 ) -> tuple[Status, int]:
-    before = await _present(tx, f"Claim/{line_id(package, 'XML1', 1)}")
+    before, known = await _claim_before(tx, package)
     if before is not None and _hash_of(before) == content_hash(package):
         return "unchanged", 0
     bundle = to_fhir(package, source_name, tx.clock.now(), sha256)
-    stale = await _targets(tx, package)
-    if custodian is None:
-        await tx.bundle(bundle)
-    else:
+    stale = await _targets(tx, package) if known else set()
+    if custodian is not None:
         bundle = await _linked(tx, package, bundle, custodian)
-        for entry in bundle["entry"]:
-            await tx.update(entry["resource"], custodian=custodian)
+    await tx.bundle(bundle, custodian=custodian)
     wanted = {e["request"]["url"] for e in bundle["entry"]}
     for reference in sorted(stale - wanted):
         kind, _, resource_id = reference.partition("/")
@@ -150,6 +147,16 @@ async def _linked(tx: Repository, package: Package, bundle: JsonObject, custodia
     text = json_door.dumps(rest).replace(f"Patient/{own}".encode(), f"Patient/{person}".encode())
     linked = json_door.loads(text)
     return linked if isinstance(linked, dict) else rest
+
+
+async def _claim_before(tx: Repository, package: Package) -> tuple[JsonObject | None, bool]:
+    """The claim of an earlier package of this đợt, and whether there ever was one (it may have been deleted)."""
+    try:
+        return (await tx.read("Claim", line_id(package, "XML1", 1))).data, True
+    except BenhanError as error:
+        if error.status not in (404, 410):
+            raise
+        return None, error.status == 410
 
 
 async def _present(tx: Repository, reference: str) -> JsonObject | None:

@@ -284,9 +284,15 @@ def _read_row(item: etree._Element, table: Table, line: int, notes: list[Lenienc
         if name in values:
             raise refused(f"{place}/{name}", "thẻ có hai lần")
         text = (child.text or "") if len(child) == 0 else _mixed(child, f"{place}/{name}")
-        if _CONTROL.search(text):
-            notes.append(Leniency("character", f"{place}/{name}", "Bỏ ký tự điều khiển hoặc đảo chiều chữ."))
         values[name] = "" if text.isspace() else text
+    clean = _CONTROL.search("".join(values.values())) is None
+    if clean and tuple(values) == table.names():
+        return Row(table.name, line, values)
+    notes += [
+        Leniency("character", f"{place}/{name}", "Bỏ ký tự điều khiển hoặc đảo chiều chữ.")
+        for name, text in values.items()
+        if _CONTROL.search(text)
+    ]
     if tuple(values) != table.names():
         _note_shape(table, place, values, notes)
     return make_row(table.name, line, values)

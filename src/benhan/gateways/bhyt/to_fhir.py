@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from benhan.base.clock import fhir_instant
-from benhan.base.json_door import JsonObject
+from benhan.base.json_door import JsonObject, dumps
 from benhan.catalogue import systems
 from benhan.gateways.bhyt.fhir_lines import line_resource
 from benhan.gateways.bhyt.fhir_parts import (
@@ -25,7 +25,7 @@ from benhan.gateways.bhyt.fhir_parts import (
     patient_id,
     row_extension,
 )
-from benhan.gateways.bhyt.package import Package, Row, refused, write_package
+from benhan.gateways.bhyt.package import Package, Row, refused
 from benhan.gateways.bhyt.tables import codes
 from benhan.gateways.bhyt.values import number, parts
 
@@ -36,8 +36,10 @@ _ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
 
 def content_hash(package: Package) -> str:
-    """Hash of what the package says, whatever its spelling."""
-    return hashlib.sha256(write_package(package)).hexdigest()
+    """Hash of what the package says, whatever its spelling: facility, date, signature, and every tag of every line."""
+    said = [package.facility, package.made_on, package.signature]
+    rows = {name: [[row.line, *row.values.items()] for row in rows] for name, rows in package.rows.items()}
+    return hashlib.sha256(dumps([said, rows])).hexdigest()
 
 
 def to_fhir(
