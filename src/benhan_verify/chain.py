@@ -176,6 +176,11 @@ def _usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
         return None
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether a certificate may stand above others."""
+    return _is_authority(certificate)[0]
+
+
 def _is_authority(certificate: x509.Certificate) -> tuple[bool, int | None]:
     try:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value

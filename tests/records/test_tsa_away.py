@@ -5,9 +5,7 @@ The service is a real one on a socket, switched off and on; `pdfsig` and `openss
 
 from __future__ import annotations
 
-import asyncio
 import random
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from tests.signing.services import Service
 
 from benhan import records, signing
 from benhan.base.clock import SYSTEM_CLOCK, FrozenClock
@@ -25,42 +23,6 @@ from benhan.signing import pki_folder
 from benhan.store import Repository, Store, SystemPolicy
 
 SHEET = "36/BV2"
-
-
-class Service:
-    """The time-stamp authority as a server on a port of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = int(found.getsockname()[1])
-        self.folder = folder
-        self.server: uvicorn.Server | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    async def on(self) -> None:
-        if self.server is None:
-            config = uvicorn.Config(
-                signing.tsa_app(self.folder),
-                host="127.0.0.1",
-                port=self.port,
-                log_level="error",
-                lifespan="off",
-            )
-            self.server = uvicorn.Server(config)
-            self.task = asyncio.create_task(self.server.serve())
-            while not self.server.started:
-                await asyncio.sleep(0.005)
-
-    async def off(self) -> None:
-        if self.server is not None and self.task is not None:
-            self.server.should_exit = True
-            await self.task
-            self.server = self.task = None
 
 
 class Ward:
@@ -97,8 +59,7 @@ class Ward:
 
 async def made(settings: Any, build: Any, away: str, clock: Any = SYSTEM_CLOCK) -> Ward:
     """A ward whose ``tsa_away`` is as said; the service is off."""
-    service = Service(pki_folder(settings))
-    signing.pki.create(pki_folder(settings))
+    service = Service(signing.tsa_app(pki_folder(settings)))
     told = settings.model_copy(update={"tsa_url": service.url, "tsa_away": away})
     ward = Ward(told, build, service, clock)
     await ward.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -101,7 +102,9 @@ async def test_revoked_key_leaves_earlier_signatures_good(repo) -> None:
     await keys.set_status(OWNER, "revoked", "mất khóa")
     assert await _code(keys.signer_for(OWNER, PIN)) == "signing.no-key"
     clock.move(days=1)
-    after = await sign_cades(b"x", signer, LocalTimeStamper(folder, clock))
+    assert await _code(sign_cades(b"x", signer)) == "signing.certificate-revoked"
+    thief = replace(signer, revocation=None)
+    after = await sign_cades(b"x", thief, LocalTimeStamper(folder, clock))
     clock.move(days=1)
     lists = [(folder / "ca.crl").read_bytes()]
     assert (await verify_entry(b"x", before, roots, clock.now(), crls=lists)).ok

@@ -61,6 +61,20 @@ class Settings(BaseSettings):
         "refuse",
         description="When tsa_url does not answer: refuse to sign, or sign and add the time stamp later (never for seals).",
     )
+    tsa_roots: Path | None = Field(
+        None,
+        description="Roots (PEM) that tsa_url's tokens must chain to; unset: the installation's own test root.",
+    )
+    revocation_away: Literal["refuse", "later"] = Field(
+        "refuse",
+        description="When neither OCSP nor CRL answers: refuse to sign, or sign and ask later (never for seals).",
+    )
+    ocsp_url: str | None = Field(
+        None, description="OCSP responder asked instead of the one that certificates name (closed network)."
+    )
+    crl_urls: tuple[str, ...] = Field(
+        (), description="Revocation lists read instead of those that certificates name (closed network)."
+    )
     subscription_hosts: tuple[str, ...] = Field(
         (),
         description="Hosts (`name`, or `name:port` when not 443) that subscriptions may be delivered to; empty: none.",

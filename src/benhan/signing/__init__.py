@@ -4,6 +4,7 @@ from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.settings import Settings
 from benhan.signing import pki
+from benhan.signing.asking import HttpEvidence, evidence_source, forget_answers
 from benhan.signing.audit_heads import (
     AuditCheck,
     SignedHead,
@@ -17,11 +18,18 @@ from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, s
 from benhan.signing.container import seal
 from benhan.signing.csc import AgentSigner, CscService, CscSigner
 from benhan.signing.csc_simulator import CscSimulator
-from benhan.signing.evidence import Evidence, EvidenceSource, LocalEvidence
-from benhan.signing.keys import KeyInfo, KeyStore, pki_folder, root_certificate
+from benhan.signing.evidence import (
+    CertificateHeld,
+    CertificateRevoked,
+    Evidence,
+    EvidenceSource,
+    LocalEvidence,
+)
+from benhan.signing.keys import KeyInfo, KeyStore, root_certificate
 from benhan.signing.later import cms_stamped, cms_waits, may_wait, pdf_waits
 from benhan.signing.pdf import Place, pdf_archive, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
+from benhan.signing.pki import pki_folder
 from benhan.signing.renewal import proof_ends, renew
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
@@ -44,12 +52,15 @@ def time_stamper(settings: Settings, *, of_seal: bool = False) -> TimeStamper:
 __all__ = [
     "AgentSigner",
     "AuditCheck",
+    "CertificateHeld",
+    "CertificateRevoked",
     "CscService",
     "CscSigner",
     "CscSimulator",
     "Evidence",
     "EvidenceSource",
     "Finding",
+    "HttpEvidence",
     "HttpTimeStamper",
     "KeyInfo",
     "KeyStore",
@@ -71,6 +82,8 @@ __all__ = [
     "cms_stamped",
     "cms_waits",
     "entry_signature",
+    "evidence_source",
+    "forget_answers",
     "last_audit_head",
     "may_wait",
     "ocsp_app",

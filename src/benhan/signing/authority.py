@@ -95,8 +95,12 @@ def pki_app(folder: Path, clock: Clock = SYSTEM_CLOCK) -> Starlette:
 
     async def published(request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
-        kind = "application/pkix-crl" if name.endswith(".crl") else "application/x-pem-file"
-        return Response(await asyncio.to_thread((folder / name).read_bytes), media_type=kind)
+        if name.endswith(".crl"):
+            listed = await asyncio.to_thread(pki.current_list, folder, name.removesuffix(".crl"), clock)
+            return Response(listed, media_type="application/pkix-crl")
+        return Response(
+            await asyncio.to_thread((folder / name).read_bytes), media_type="application/x-pem-file"
+        )
 
     routes = [Route(f"/{name}", published) for name in ("root.crl", "ca.crl", "root.pem")]
     mounts = [Mount("/tsa", tsa_app(folder, clock)), Mount("/ocsp", ocsp_app(folder, clock))]

@@ -30,7 +30,11 @@ def _external(signer: Signer, signature: bytes = b"\0" * _RESERVED) -> ExternalS
 
 
 async def cades_prepare(data: bytes, signer: Signer) -> Prepared:
-    """First phase: the signed attributes over the digest of ``data``."""
+    """First phase: the signed attributes over the digest of ``data``; the certificate's state is asked before the key.
+
+    Raises: as `evidence_for`.
+    """
+    await evidence_for(signer)
     digest = hashlib.sha256(data).digest()
     attributes = await _external(signer).signed_attrs(
         digest,

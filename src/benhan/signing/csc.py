@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from benhan.base.errors import BenhanError, NeighbourFailed, NeighbourTimeout, NotAllowed, NotFound
 from benhan.base.json_door import loads_object
+from benhan.signing.evidence import EvidenceSource
 from benhan.signing.signer import Prepared
 
 TIMEOUT_S = 30.0
@@ -98,6 +99,7 @@ class CscSigner:
     credential: str
     pin: str = field(repr=False)
     kind: str = "PIN"
+    revocation: EvidenceSource | None = field(default=None, repr=False)
 
     @classmethod
     async def open(cls, service: CscService, credential: str, pin: str, *, kind: str = "PIN") -> CscSigner:
@@ -178,6 +180,7 @@ class AgentSigner:
 
     certificate: asn1_x509.Certificate
     chain: tuple[asn1_x509.Certificate, ...]
+    revocation: EvidenceSource | None = field(default=None, repr=False)
 
     async def sign_digest(self, prepared: Prepared) -> bytes:
         """Always raises ``NotAllowed`` (signing.at-the-token): this door has two phases only."""

@@ -140,11 +140,11 @@ class CscSimulator:
     def _info(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._key(asked)
         own = x509.load_der_x509_certificate(held.certificates[0])
-        state = "valid"
+        state, gone = "valid", pki.gone(self._folder, own.serial_number)
         if own.not_valid_after_utc < self._clock.now():
             state = "expired"
-        elif pki.revoked_at(self._folder, own.serial_number) is not None:
-            state = "revoked"
+        elif gone is not None:
+            state = "suspended" if gone.held else "revoked"
         enabled = "enabled" if held.failed < FREE_TRIES else "disabled"
         return {
             "key": {"status": enabled, "algo": [SIGN_ALGO["rsa"]], "len": held.key.key_size},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -32,13 +33,37 @@ class Evidence:
         return Evidence(self.crls + other.crls, self.ocsps + other.ocsps)
 
 
+class CertificateRevoked(NotAllowed):
+    """A certificate of the signer's chain is revoked since ``at``; ``evidence`` is what says so."""
+
+    def __init__(self, at: datetime, evidence: Evidence) -> None:
+        super().__init__("signing.certificate-revoked", "Chứng thư chữ ký số đã bị thu hồi.")
+        self.at, self.evidence = at, evidence
+
+
+class CertificateHeld(NotAllowed):
+    """A certificate of the signer's chain is suspended (certificateHold) since ``at``."""
+
+    def __init__(self, at: datetime, evidence: Evidence) -> None:
+        super().__init__("signing.certificate-held", "Chứng thư chữ ký số đang bị tạm dừng.")
+        self.at, self.evidence = at, evidence
+
+
 class EvidenceSource(Protocol):
-    """Where the state of a certificate is asked."""
+    """Where the state of a certificate is asked.
+
+    ``may_wait``: while the source is away one may sign, and ask later (setting ``revocation_away``).
+    """
+
+    @property
+    def may_wait(self) -> bool:
+        """See the class."""
+        ...
 
     async def evidence(self, certificate: x509.Certificate) -> Evidence:
         """Present state of the certificate and of its issuers.
 
-        Raises: ``NotAllowed`` (signing.certificate-revoked).
+        Raises: `CertificateRevoked`; `CertificateHeld`; ``NeighbourFailed`` (signing.revocation-away).
         """
         ...
 
@@ -49,6 +74,7 @@ class LocalEvidence:
 
     folder: Path
     clock: Clock = SYSTEM_CLOCK
+    may_wait: bool = False
 
     async def evidence(self, certificate: x509.Certificate) -> Evidence:
         """Lists of root and issuing CA, and the responder's answer where it knows the certificate."""
@@ -56,10 +82,11 @@ class LocalEvidence:
 
     def _evidence(self, certificate: x509.Certificate) -> Evidence:
         lists = tuple(
-            crl.CertificateList.load((self.folder / f"{name}.crl").read_bytes()) for name in ("root", "ca")
+            crl.CertificateList.load(pki.current_list(self.folder, name, self.clock))
+            for name in ("root", "ca")
         )
-        if pki.revoked_at(self.folder, certificate.serial_number) is not None:
-            raise NotAllowed("signing.certificate-revoked", "Chứng thư chữ ký số đã bị thu hồi.")
+        if (gone := pki.gone(self.folder, certificate.serial_number)) is not None:
+            raise (CertificateHeld if gone.held else CertificateRevoked)(gone.at, Evidence(lists))
         if not pki.is_issued(self.folder, certificate.serial_number):
             return Evidence(lists)
         answer = pki.ocsp_response(self.folder, certificate.serial_number, self.clock)

@@ -11,7 +11,6 @@ import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -26,8 +25,9 @@ from benhan.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.settings import Settings
 from benhan.signing import pki
-from benhan.signing.evidence import LocalEvidence
-from benhan.signing.signer import SoftwareSigner, certificate_of
+from benhan.signing.asking import evidence_source
+from benhan.signing.pki import pki_folder
+from benhan.signing.signer import SoftwareSigner, certificate_of, certificates_of_pem
 from benhan.store import Repository
 
 FREE_TRIES = 5
@@ -73,11 +73,6 @@ class KeyInfo:
     status: str
     created_at: datetime
     expires_at: datetime
-
-
-def pki_folder(settings: Settings) -> Path:
-    """Folder of the test PKI of an installation."""
-    return settings.secrets_dir / "pki"
 
 
 def root_certificate(settings: Settings) -> bytes:
@@ -128,7 +123,7 @@ class KeyStore:
         )
 
     async def signer_for(self, owner: str, pin: str) -> SoftwareSigner:
-        """Open a person's key.
+        """Open a person's key; its signatures carry revocation data (B-LT), or wait for it where the settings say so.
 
         Raises: ``NotFound`` (signing.no-key), ``NotAllowed`` (signing.wrong-pin, signing.key-suspended,
         signing.certificate-expired).
@@ -136,7 +131,14 @@ class KeyStore:
         found, key = await self._open(owner, pin, _TRY)
         if key is None:
             raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
-        return SoftwareSigner.load(bytes(found[2]), key, bytes(found[3]))
+        return self._loaded(found, key)
+
+    def _loaded(self, found: Any, key: bytes, *, of_seal: bool = False) -> SoftwareSigner:
+        chain = bytes(found[3])
+        source = evidence_source(
+            self._repo.store.settings, certificates_of_pem(chain), self._repo.clock, of_seal=of_seal
+        )
+        return SoftwareSigner.load(bytes(found[2]), key, chain, source)
 
     async def _open(self, owner: str, pin: str, query: LiteralString) -> tuple[Any, bytes | None]:
         """The key's row and the opened key, None for a wrong PIN; the try is counted in a transaction of its own."""
@@ -183,8 +185,7 @@ class KeyStore:
         found, key = await self._open(owner, self._seal_pin(), _GET)
         if key is None:
             raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin")
-        source = LocalEvidence(self._folder, self._repo.clock)
-        return SoftwareSigner.load(bytes(found[2]), key, bytes(found[3]), source)
+        return self._loaded(found, key, of_seal=True)
 
     def _issue(self, name: str, kind: str, licence: str) -> pki.Issued:
         pki.create(self._folder, self._repo.clock)
@@ -200,7 +201,8 @@ class KeyStore:
     async def set_status(self, owner: str, status: str, reason: str) -> None:
         """Suspend, reactivate or revoke an owner's key; the reason is audited.
 
-        A revoked certificate of the test PKI goes on its revocation list; what it has signed before stays good.
+        A certificate of the test PKI goes on its revocation list, a suspended one until it is active again; what it has
+        signed before stays good.
         """
         if status not in ("active", "suspended", "revoked"):
             raise InvalidInput("signing.bad-status", "Trạng thái khóa không hợp lệ.")
@@ -210,10 +212,11 @@ class KeyStore:
             ).fetchall()
             await tx.audit(f"key-{status}", entity=owner, patient=None, detail={"reason": reason})
 
-        if status == "revoked":
-            for (certificate,) in rows:
-                serial = certificate_of(bytes(certificate)).serial_number
-                await asyncio.to_thread(pki.revoke, self._folder, serial, self._repo.clock)
+        listed = {"revoked": pki.revoke, "suspended": pki.hold, "active": pki.lift}[status]
+        for (certificate,) in rows:
+            serial = certificate_of(bytes(certificate)).serial_number
+            if pki.is_issued(self._folder, serial):
+                await asyncio.to_thread(listed, self._folder, serial, self._repo.clock)
 
     def _pepper(self) -> bytes:
         path = self._repo.store.settings.secrets_dir / "signing.pepper"

@@ -30,6 +30,7 @@ from pkcs11.exceptions import (
 from pkcs11.util.ec import encode_ecdsa_signature
 
 from benhan.base.errors import NeighbourFailed, NotAllowed, NotFound
+from benhan.signing.evidence import EvidenceSource
 from benhan.signing.signer import Prepared, certificates_of_pem
 
 
@@ -50,6 +51,7 @@ class TokenSigner:
     chain: tuple[x509.Certificate, ...]
     place: TokenPlace
     pin: str = field(repr=False)
+    revocation: EvidenceSource | None = field(default=None, repr=False)
 
     @classmethod
     async def open(cls, place: TokenPlace, pin: str, chain_pem: bytes) -> TokenSigner:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from asn1crypto import keys
 from cryptography import x509
@@ -28,8 +29,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import ConfigurationError
+from benhan.base.settings import Settings
 
 BITS = 2048
+LIST_LIFE = timedelta(days=7)
 LIFE = {"root": 7300, "ca": 3650, "tsa": 1825, "ocsp": 730, "seal": 1095, "person": 730}
 MARK = "thử nghiệm"
 
@@ -40,6 +43,11 @@ class Issued:
 
     certificate: bytes
     key: bytes
+
+
+def pki_folder(settings: Settings) -> Path:
+    """Folder of the test PKI of an installation."""
+    return settings.secrets_dir / "pki"
 
 
 def create(folder: Path, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -112,22 +120,75 @@ def issue_seal(folder: Path, name: str, code: str, clock: Clock = SYSTEM_CLOCK) 
     return issue(folder, name, "seal", clock, code or None)
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A certificate on the list: since when, and whether it is only on hold (RFC 5280, 5.3.1 certificateHold)."""
+
+    at: datetime
+    held: bool = False
+
+
 def revoke(folder: Path, serial: int, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Put a certificate of the issuing CA on its revocation list, from now on; twice changes nothing."""
+    """Put a certificate of the issuing CA on its revocation list for good; twice changes nothing.
+
+    From now on; one that was on hold is revoked from the beginning of the hold.
+    """
     with _locked(folder):
-        entries = _revoked(folder)
-        if serial in entries:
-            return
-        entries[serial] = clock.now()
-        text = json.dumps({f"{s:x}": at.isoformat() for s, at in entries.items()})
-        _write(folder / "revoked.json", text.encode(), 0o644)
-        lists = _crl(_certificate_in(folder, "ca"), _key_in(folder, "ca"), clock, len(entries) + 1, entries)
-        _write(folder / "ca.crl", lists, 0o644)
+        entries = _gone(folder)
+        before = entries.get(serial)
+        if before is None or before.held:
+            entries[serial] = Gone(before.at if before else clock.now())
+            _publish(folder, entries, clock)
 
 
-def revoked_at(folder: Path, serial: int) -> datetime | None:
-    """When a certificate was revoked, None while it stands."""
-    return _revoked(folder).get(serial)
+def hold(folder: Path, serial: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Put a certificate on the list as suspended, from now on; one that is on the list already stays as it is."""
+    with _locked(folder):
+        entries = _gone(folder)
+        if serial not in entries:
+            entries[serial] = Gone(clock.now(), held=True)
+            _publish(folder, entries, clock)
+
+
+def lift(folder: Path, serial: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Take a suspended certificate off the list; a revoked one stays on it."""
+    with _locked(folder):
+        entries = _gone(folder)
+        if (found := entries.get(serial)) is not None and found.held:
+            del entries[serial]
+            _publish(folder, entries, clock)
+
+
+def _publish(folder: Path, entries: dict[int, Gone], clock: Clock) -> None:
+    text = json.dumps({f"{s:x}": {"at": one.at.isoformat(), "held": one.held} for s, one in entries.items()})
+    _write(folder / "revoked.json", text.encode(), 0o644)
+    _write_list(folder, "ca", entries, clock)
+
+
+def _write_list(folder: Path, name: str, entries: dict[int, Gone], clock: Clock) -> None:
+    before = x509.load_der_x509_crl((folder / f"{name}.crl").read_bytes())
+    number = before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+    made = _crl(_certificate_in(folder, name), _key_in(folder, name), clock, number, entries)
+    _write(folder / f"{name}.crl", made, 0o644)
+
+
+def current_list(folder: Path, name: str, clock: Clock = SYSTEM_CLOCK) -> bytes:
+    """The revocation list (DER) of ``root`` or ``ca``, made anew in the second half of its life."""
+    path = folder / f"{name}.crl"
+    if _half_spent(path.read_bytes(), clock):
+        with _locked(folder):
+            if _half_spent(path.read_bytes(), clock):
+                _write_list(folder, name, _gone(folder) if name == "ca" else {}, clock)
+    return path.read_bytes()
+
+
+def _half_spent(der: bytes, clock: Clock) -> bool:
+    return clock.now() > x509.load_der_x509_crl(der).last_update_utc + LIST_LIFE / 2
+
+
+def gone(folder: Path, serial: int) -> Gone | None:
+    """Since when a certificate is revoked or on hold, None while it stands."""
+    return _gone(folder).get(serial)
 
 
 def is_issued(folder: Path, serial: int) -> bool:
@@ -146,10 +207,10 @@ def ocsp_response(
     algorithm: hashes.HashAlgorithm = request.hash_algorithm if request else hashes.SHA256()
     name_hash, key_hash = issuer_hashes(ca, algorithm)
     ours = request is None or (request.issuer_name_hash, request.issuer_key_hash) == (name_hash, key_hash)
-    gone = revoked_at(folder, serial) if ours else None
+    found = gone(folder, serial) if ours and is_issued(folder, serial) else None
     status = ocsp.OCSPCertStatus.UNKNOWN
     if ours and is_issued(folder, serial):
-        status = ocsp.OCSPCertStatus.REVOKED if gone else ocsp.OCSPCertStatus.GOOD
+        status = ocsp.OCSPCertStatus.REVOKED if found else ocsp.OCSPCertStatus.GOOD
     now = clock.now()
     builder = (
         ocsp.OCSPResponseBuilder()
@@ -161,8 +222,8 @@ def ocsp_response(
             cert_status=status,
             this_update=now,
             next_update=now + timedelta(days=1),
-            revocation_time=gone if status is ocsp.OCSPCertStatus.REVOKED else None,
-            revocation_reason=None,
+            revocation_time=found.at if found else None,
+            revocation_reason=x509.ReasonFlags.certificate_hold if found and found.held else None,
         )
         .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
         .certificates([responder])
@@ -209,11 +270,18 @@ def _note_issued(folder: Path, certificate: x509.Certificate) -> None:
     (folder / "issued" / f"{certificate.serial_number:x}").touch()
 
 
-def _revoked(folder: Path) -> dict[int, datetime]:
+def _gone(folder: Path) -> dict[int, Gone]:
     path = folder / "revoked.json"
     if not path.exists():
         return {}
-    return {int(s, 16): datetime.fromisoformat(at) for s, at in json.loads(path.read_bytes()).items()}
+    return {int(s, 16): _gone_of(one) for s, one in json.loads(path.read_bytes()).items()}
+
+
+def _gone_of(one: str | dict[str, Any]) -> Gone:
+    """An entry of the file; a bare time is a revocation, as earlier versions wrote it."""
+    if isinstance(one, str):
+        return Gone(datetime.fromisoformat(one))
+    return Gone(datetime.fromisoformat(one["at"]), bool(one["held"]))
 
 
 @contextlib.contextmanager
@@ -301,19 +369,21 @@ def _usage(is_ca: bool, kind: str) -> x509.KeyUsage:
 
 
 def _crl(
-    issuer: x509.Certificate, key: rsa.RSAPrivateKey, clock: Clock, number: int, entries: dict[int, datetime]
+    issuer: x509.Certificate, key: rsa.RSAPrivateKey, clock: Clock, number: int, entries: dict[int, Gone]
 ) -> bytes:
-    now = clock.now() - timedelta(minutes=0 if entries else 5)
+    now = clock.now() - timedelta(minutes=0 if number > 1 else 5)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.subject)
         .last_update(now)
-        .next_update(now + timedelta(days=3650))
+        .next_update(now + LIST_LIFE)
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
-    for serial, at in sorted(entries.items()):
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at)
+    for serial, one in sorted(entries.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(one.at)
+        if one.held:
+            entry = entry.add_extension(x509.CRLReason(x509.ReasonFlags.certificate_hold), critical=False)
         builder = builder.add_revoked_certificate(entry.build())
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 

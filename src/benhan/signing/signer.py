@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from benhan.base.errors import NotAllowed
+from benhan.base.errors import NeighbourFailed, NotAllowed
 from benhan.signing.evidence import Evidence, EvidenceSource
 
 DIGEST = "sha256"
@@ -83,12 +83,20 @@ class SoftwareSigner:
 
 
 async def evidence_for(signer: Signer) -> Evidence:
-    """What a signer's source says of its certificate now; empty for a signer without a source.
+    """What a signer's source says of its certificate now.
 
-    Raises: ``NotAllowed`` (signing.certificate-revoked).
+    Empty for a signer without a source, and while the source is away where the house lets the answer come later.
+    Raises: `CertificateRevoked`; `CertificateHeld`; ``NeighbourFailed`` (signing.revocation-away).
     """
     source: EvidenceSource | None = getattr(signer, "revocation", None)
-    return Evidence() if source is None else await source.evidence(signer.certificate)
+    if source is None:
+        return Evidence()
+    try:
+        return await source.evidence(signer.certificate)
+    except NeighbourFailed:
+        if not source.may_wait:
+            raise
+        return Evidence()
 
 
 def certificate_of(pem: bytes) -> x509.Certificate:

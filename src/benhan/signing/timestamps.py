@@ -19,6 +19,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import NeighbourFailed, NeighbourTimeout
+from benhan.signing.fetch import fetch
 from benhan.signing.signer import certificate_of, certificates_of_pem, pkcs8
 
 TIMEOUT_S = 10.0
@@ -109,7 +110,13 @@ class HttpTimeStamper(TimeStamper):
         """Ask the service, for ``TIMEOUT_S`` in all; raises ``NeighbourFailed`` (signing.tsa-away) or ``NeighbourTimeout``."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                content = await self._ask(req.dump())
+                content = await fetch(
+                    self.url,
+                    most=MOST_ANSWER_BYTES,
+                    timeout_s=TIMEOUT_S,
+                    content=req.dump(),
+                    kind="application/timestamp-query",
+                )
         except (TimeoutError, httpx.TimeoutException):
             raise NeighbourTimeout(
                 "signing.tsa-timeout", "Dịch vụ dấu thời gian không trả lời kịp."
@@ -119,22 +126,6 @@ class HttpTimeStamper(TimeStamper):
         if content is None:
             raise NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
         return _answering(req, content)
-
-    async def _ask(self, query: bytes) -> bytes | None:
-        """The body of the answer; None when it is an error or longer than ``MOST_ANSWER_BYTES``, then not read on."""
-        headers = {"Content-Type": "application/timestamp-query"}
-        async with (
-            httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http,
-            http.stream("POST", self.url, content=query, headers=headers) as answer,
-        ):
-            if answer.status_code != 200:
-                return None
-            content = b""
-            async for part in answer.aiter_bytes():
-                content += part
-                if len(content) > MOST_ANSWER_BYTES:
-                    return None
-            return content
 
 
 def _answering(req: tsp.TimeStampReq, content: bytes) -> tsp.TimeStampResp:

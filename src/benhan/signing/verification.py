@@ -176,16 +176,21 @@ def _revocation(
         s
         for path in paths
         if path is not None
-        for s in states(list(path.iter_certs(include_root=True)), proof)
+        for s in states(list(path.iter_certs(include_root=True)), proof, moment)
     ]
-    revoked = any(s.revoked_at is not None and s.revoked_at <= moment for s in seen)
+    if any(s.revoked_at is not None and s.revoked_at <= moment for s in seen):
+        return "REVOKED", "thu hồi", False, "", "Chứng thư đã bị thu hồi trước khi ký."
+    if any(s.held_at is not None for s in seen):
+        return "TRY_LATER", "thu hồi", False, "", "Chứng thư bị tạm dừng vào lúc ký."
     known = [s.known_at for s in seen if s.known_at is not None]
     text = "Không kèm bằng chứng về thu hồi; chưa xét."
     if seen and len(known) == len(seen):
         text = f"Không bị thu hồi, theo bằng chứng tính đến {min(known).isoformat()}."
     elif known:
         text = "Không bị thu hồi theo bằng chứng kèm theo, nhưng bằng chứng chưa đủ cho mọi chứng thư."
-    return "REVOKED", "thu hồi", not revoked, text, "Chứng thư đã bị thu hồi trước khi ký."
+    elif any(s.stale for s in seen):
+        text = "Bằng chứng về thu hồi đã cũ so với lúc ký; chưa xét."
+    return "REVOKED", "thu hồi", True, text, ""
 
 
 def _of_status(

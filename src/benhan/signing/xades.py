@@ -20,7 +20,7 @@ from benhan.base.errors import InvalidInput
 from benhan.base.ids import new_uuid
 from benhan.base.json_door import loads_object
 from benhan.base.xml_door import canonical, parse, serialize
-from benhan.signing.signer import Prepared, Signer
+from benhan.signing.signer import Prepared, Signer, evidence_for
 
 DS, XADES = "http://www.w3.org/2000/09/xmldsig#", "http://uri.etsi.org/01903/v1.3.2#"
 C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -93,8 +93,11 @@ async def xades_prepare(
 
     ``parent`` is the path (lxml) of the element that takes the signature as its last child; the root without it.
 
-    Raises: ``InvalidInput`` (signing.xml-signed, signing.xml-no-place, xml.…).
+    The certificate's state is asked first; XAdES-B keeps no answer inside.
+
+    Raises: ``InvalidInput`` (signing.xml-signed, signing.xml-no-place, xml.…); as `evidence_for`.
     """
+    await evidence_for(signer)
     own = f"sig-{new_uuid(clock=clock)}"
     if detached is not None:
         signature = etree.Element(f"{{{DS}}}Signature", {"Id": own}, nsmap={"ds": DS})

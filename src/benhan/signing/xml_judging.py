@@ -40,7 +40,7 @@ from benhan.signing.xades import C14N, DS, ENVELOPED, METHODS, PROPERTIES, SHA25
 
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, binascii.Error, UnsupportedAlgorithm)
 _D, _X = f"{{{DS}}}", f"{{{XADES}}}"
-_OPEN_ENDED = ("NO_CERTIFICATE_CHAIN_FOUND", "OUT_OF_BOUNDS_NO_POE", "NOT_YET_VALID")
+_OPEN_ENDED = ("NO_CERTIFICATE_CHAIN_FOUND", "OUT_OF_BOUNDS_NO_POE", "NOT_YET_VALID", "TRY_LATER")
 
 
 class _Refusal(Exception):
@@ -238,6 +238,8 @@ async def _trust(
         raise _Refusal(
             "NO_CERTIFICATE_CHAIN_FOUND", "tin cậy", "Chứng thư không nối tới gốc tin cậy."
         ) from None
-    for state in states(list(path.iter_certs(include_root=True)), of_lists(crls)):
+    for state in states(list(path.iter_certs(include_root=True)), of_lists(crls), now):
         if state.revoked_at is not None and state.revoked_at <= now:
             raise _Refusal("REVOKED", "thu hồi", "Chứng thư đã bị thu hồi.")
+        if state.held_at is not None:
+            raise _Refusal("TRY_LATER", "thu hồi", "Chứng thư đang bị tạm dừng.")
