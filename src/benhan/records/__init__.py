@@ -152,7 +152,8 @@ End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id
 Unread results (``unread``): unread_results(repo, khoa=None) -> Unread(rows, more) ; seen_by(repo, report_ids)
     acknowledge_result(repo, report_id, version, note="", *, authorize)     a critical one needs the note
 
-Waiting (``waiting``): waiting_signatures(repo) ; complete_waiting(repo, tsa) -> int      time stamps that come later
+Waiting (``waiting``): waiting_signatures(repo) ; void_signatures(repo) ; complete_waiting(repo, tsa) -> int
+    time stamps and certificate states that come later; signatures whose certificate turned out to have been revoked
 Proofs (``keeping``): look_at_proofs(repo) -> int ; at_risk(repo, within) -> [Proof] ; kept(repo) -> [Kept] ;
     renew_due(repo, tsa, roots) -> RenewalRun      a facility its records, the hub its copies
 
@@ -377,7 +378,7 @@ from benhan.records.unread import (
     unread_results,
 )
 from benhan.records.vitals import SIGNS, record_vitals, vital_series
-from benhan.records.waiting import Waiting, complete_waiting, waiting_of, waiting_signatures
+from benhan.records.waiting import Waiting, complete_waiting, void_signatures, waiting_of, waiting_signatures
 from benhan.records.worklists import (
     late_signatures,
     my_patients,
@@ -629,6 +630,7 @@ __all__ = [
     "unsettle",
     "verify_code",
     "vital_series",
+    "void_signatures",
     "waiting_of",
     "waiting_signatures",
     "withdraw_coverage",

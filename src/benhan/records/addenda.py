@@ -30,7 +30,7 @@ from benhan.records.proposals import defaults
 from benhan.records.results import enter_result
 from benhan.records.sealing import finish_sealing
 from benhan.records.shapes import fact, id_of, late, staff_ref, with_extensions
-from benhan.records.signatures import signing_provenance
+from benhan.records.signatures import WAITING, signing_provenance
 from benhan.records.states import transition
 from benhan.records.steps import step
 from benhan.records.types import (
@@ -97,9 +97,15 @@ async def sign_addendum(
     parts = await frozen_parts(repo, begun, "to-sign")
     addendum, encounter_id = _from_json(parts[_TEXT]), begun.encounter_id
     pdf = await ink_pdf(parts[_PAPER], sign, field="ky_bo_sung", reason=addendum.reason)
-    if waiting(pdf, sign, pdf=True):
+    missing = waiting(pdf, sign, repo.clock.now(), pdf=True)
+    if WAITING in missing:
         raise NeighbourFailed(
             "signing.tsa-away", "Ghi bổ sung cần dấu thời gian ngay; dịch vụ không trả lời, hãy thử lại."
+        )
+    if missing:
+        raise NeighbourFailed(
+            "signing.revocation-away",
+            "Ghi bổ sung cần trạng thái chứng thư ngay; nơi cấp không trả lời, hãy thử lại.",
         )
     with passing(encounter_id):
         async with repo.transaction() as tx:

@@ -40,7 +40,7 @@ async def completeness(repo: Repository, encounter_id: str) -> list[Gap]:
         gaps += await _open_orders(tx, encounter_id)
         waits = await waiting_of(tx, encounter_id)
         if waits:
-            text = f"{waits} chữ ký chờ dấu thời gian; máy tự bổ sung khi dịch vụ trả lời."
+            text = f"{waits} chữ ký chờ dấu thời gian hoặc trạng thái chứng thư; máy tự bổ sung khi dịch vụ trả lời."
             gaps.append(Gap("stamp-pending", text, "Công nghệ thông tin"))
         return sorted(gaps, key=lambda g: not g.blocking)
 

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from benhan import signing
 from benhan.records.shapes import instant, staff_ref
-from benhan.records.signatures import WAITING
+from benhan.records.signatures import UNASKED, WAITING
 from benhan.records.types import JsonObject, SignWith
-from benhan.signing import cms_waits, may_wait, pdf_waits
+from benhan.signing import cms_waits, may_wait, pdf_waits, state_waits
 
 _AUTHOR = {
     "system": "urn:iso-astm:E1762-95:2013",
@@ -45,12 +45,14 @@ async def ink_container(files: Mapping[str, bytes], sign: SignWith) -> bytes:
     return await signing.seal(files, sign.signer, sign.tsa)
 
 
-def waiting(data: bytes, sign: SignWith, *, pdf: bool) -> dict[str, str]:
-    """The fact that a signature just made has no time stamp yet, where the house lets it wait; else nothing."""
-    if not may_wait(sign.tsa):
-        return {}
-    waits = pdf_waits(data) if pdf else cms_waits(data)
-    return {WAITING: "1"} if waits else {}
+def waiting(data: bytes, sign: SignWith, at: datetime, *, pdf: bool) -> dict[str, str]:
+    """Facts of a signature just made: no time stamp, certificate's state not known, where the house lets them wait."""
+    found = {}
+    if may_wait(sign.tsa) and (pdf_waits(data) if pdf else cms_waits(data)):
+        found[WAITING] = "1"
+    if name := state_waits(data, sign.signer, at, pdf=pdf):
+        found[UNASKED] = name
+    return found
 
 
 def signature_element(sign: SignWith, at: datetime, *, content: str, cms: bytes | None = None) -> JsonObject:

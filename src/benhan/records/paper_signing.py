@@ -90,6 +90,8 @@ async def _read(repo: Repository, response_id: str) -> _Paper:
     found = await signatures_of(repo, stored, acts)
     before = await document_of(repo, encounter_id, response_id)
     kept = before is not None and fact_of(before.data, "ban-cua-to") == str(stored.version)
+    # the print of a signature without value is not signed on: its field is taken
+    kept = kept and not any(s.void_since and s.version == stored.version for s in found)
     back = returned(acts, stored.version) is not None
     return _Paper(stored, form_of(stored.data), encounter_id, found, before, kept, back)
 
@@ -236,7 +238,7 @@ async def _put(
             "sha256": blob_of(document.data),
             "sha256-truoc": blob_of(before.data) if before and paper.kept else "",
             SEEN: seen,
-            **waiting(signed, sign, pdf=True),
+            **waiting(signed, sign, now, pdf=True),
             "uy-quyen": str(behalf.id) if behalf else "",
         }
         signed_by = signing_provenance(sign, resource, document, now, element, known)

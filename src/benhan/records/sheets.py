@@ -33,8 +33,8 @@ from benhan.records.shapes import (
     staff_ref,
     with_extensions,
 )
-from benhan.records.signatures import signing_provenance
-from benhan.records.signed_bytes import byte_signature, sign_bytes
+from benhan.records.signatures import UNASKED, VOID, WAITING, signing_provenance
+from benhan.records.signed_bytes import byte_signature, last_signature, sign_bytes
 from benhan.records.types import Authorize, Entry, JsonObject, SheetEntry, SignWith, Staff
 from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
@@ -177,14 +177,18 @@ async def entries(repo: Repository, sheet_id: str) -> list[SheetEntry]:
     for stored in await of_encounter(repo, "QuestionnaireResponse", id_of(sheet.data["encounter"])):
         if sheet_of(stored.data) != sheet_id or stored.data["status"] == "entered-in-error":
             continue
-        signature = await byte_signature(repo, stored)
+        last = await last_signature(repo, stored)
+        facts = {} if last is None else last.data
+        void = fact_of(facts, VOID)
+        signature = None if void else last
         rows = answers(form, stored.data).get(table, [{}])
         author = stored.data.get("author", {})
         found.append(
             SheetEntry(
                 stored.id, stored.version, must(stored.data["authored"]), author.get("reference", ""),
                 author.get("display", ""), rows[0], _signer(signature), _signed_at(signature),
-                late_reason_of(stored.data), stored.sha256,
+                late_reason_of(stored.data), stored.sha256, bool(fact_of(facts, WAITING)), bool(fact_of(facts, UNASKED)),
+                must(void) if void else None,
             )
         )  # fmt: skip
     return sorted(found, key=lambda e: (e.happened, e.id))
@@ -253,7 +257,7 @@ async def end_sheet(repo: Repository, sheet_id: str, sign: SignWith, *, authoriz
         )
         element = signature_element(sign, now, content="application/pdf")
         role = SignWith(sign.signer, sign.staff, sign.role or "khoa_to", sign.tsa, sign.reason)
-        known = {"sha256": blob_of(document.data), **waiting(pdf, sign, pdf=True)}
+        known = {"sha256": blob_of(document.data), **waiting(pdf, sign, now, pdf=True)}
         made = await tx.create(signing_provenance(role, stored, document, now, element, known))
         await note_waiting(tx, made, encounter_id)
         return document

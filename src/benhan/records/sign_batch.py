@@ -18,7 +18,7 @@ from benhan.base.ids import new_uuid
 from benhan.records.paper_signing import SEEN, sign_paper
 from benhan.records.shapes import connection, fact_of, id_of
 from benhan.records.sheets import sign_entry
-from benhan.records.signatures import SIGN, WITHDRAW, activity, provenances
+from benhan.records.signatures import SIGN, VOID, WITHDRAW, activity, provenances
 from benhan.records.types import Authorize, SignWith
 from benhan.store import Repository, Stored
 
@@ -199,7 +199,8 @@ async def _signed_before(repo: Repository, item: SignItem, staff: str) -> Stored
     withdrawn = {fact_of(a.data, "chu-ky") for a in acts if activity(a.data) == WITHDRAW}
     for act in acts:
         mine = act.data["agent"][0]["who"].get("reference") == staff and fact_of(act.data, name) == item.shown
-        if mine and activity(act.data) == SIGN and act.id not in withdrawn:
+        void = act.id in withdrawn or fact_of(act.data, VOID)
+        if mine and activity(act.data) == SIGN and not void:
             return act
     return None
 

@@ -1,7 +1,8 @@
 """Signatures on a paper, read from its ``Provenance``: who signed which version, what stands, whose turn it is.
 
-A signature stands as long as it is not withdrawn and every answer it covered is unchanged in the present version. What
-was empty when it was signed may be filled in later by those who sign after it (the cover and the summary of 01/BV1).
+A signature stands as long as it is not withdrawn, its certificate was not revoked before it, and every answer it covered is
+unchanged in the present version. What was empty when it was signed may be filled in later by those who sign after it (the
+cover and the summary of 01/BV1).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from benhan.store import Repository, Stored
 ORDER = "thu-tu"
 #: facts of a ``Provenance`` whose signature waits for its time stamp, and since when it has one that came later
 WAITING, STAMPED = "cho-dau-thoi-gian", "dau-thoi-gian-luc"
+#: name of a signature whose certificate's state is not known yet; when it was; since when the certificate is revoked
+UNASKED, ANSWERED, VOID = "cho-trang-thai-chung-thu", "trang-thai-chung-thu-luc", "chung-thu-thu-hoi-luc"
 SIGN, WITHDRAW, EXTRACT, SEAL = "ky", "rut-chu-ky", "trich", "niem-phong"
 
 
@@ -78,14 +81,16 @@ async def signatures_of(
         if activity(act.data) != SIGN:
             continue
         version = signed_version(act.data)
-        stands = act.id not in withdrawn and await _covers(repo, form, response, version, now)
+        void = fact_of(act.data, VOID)
+        stands = not void and act.id not in withdrawn and await _covers(repo, form, response, version, now)
         agent = act.data["agent"][0]
         role = agent["role"][0]["coding"][0]["code"] if "role" in agent else ""
         found.append(
             Signature(
                 act.id, role, titles.get(role, role), agent["who"]["reference"], agent["who"].get("display", ""),
                 must(act.data["recorded"]), version, stands, act.id in withdrawn, bool(fact_of(act.data, WAITING)),
-                agent.get("onBehalfOf", {}).get("display", ""),
+                agent.get("onBehalfOf", {}).get("display", ""), bool(fact_of(act.data, UNASKED)),
+                must(void) if void else None,
             )
         )  # fmt: skip
     return found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benhan.base.errors import Conflict
 from benhan.records.ink import ink_entry, signature_element, waiting
-from benhan.records.shapes import id_of
-from benhan.records.signatures import SIGN, activity, provenances, signed_version, signing_provenance
+from benhan.records.shapes import fact_of, id_of
+from benhan.records.signatures import SIGN, VOID, activity, provenances, signed_version, signing_provenance
 from benhan.records.types import SignWith
 from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
@@ -25,13 +25,19 @@ async def sign_bytes(repo: Repository, stored: Stored, sign: SignWith) -> Stored
             raise Conflict("records.changed-while-signing", "Dòng đã thay đổi trong lúc ký, hãy ký lại.")
         now = tx.clock.now()
         element = signature_element(sign, now, content="application/fhir+json", cms=cms)
-        known = {"sha256": current.sha256, **waiting(cms, sign, pdf=False)}
+        known = {"sha256": current.sha256, **waiting(cms, sign, now, pdf=False)}
         made = await tx.create(signing_provenance(sign, current, None, now, element, known))
         await note_waiting(tx, made, id_of(current.data.get("encounter") or {}))
         return made
 
 
 async def byte_signature(repo: Repository, stored: Stored) -> Stored | None:
-    """The ``Provenance`` whose signature covers exactly this version."""
+    """The ``Provenance`` whose signature covers exactly this version; one whose certificate was revoked is none."""
+    act = await last_signature(repo, stored)
+    return None if act is None or fact_of(act.data, VOID) else act
+
+
+async def last_signature(repo: Repository, stored: Stored) -> Stored | None:
+    """The newest ``Provenance`` of a signature over exactly this version, of whatever worth."""
     acts = [p for p in await provenances(repo, stored) if activity(p.data) == SIGN]
     return next((p for p in reversed(acts) if signed_version(p.data) == stored.version), None)

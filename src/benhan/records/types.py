@@ -345,7 +345,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class SheetEntry:
-    """A line as it stands, with its signature when it has one that covers these bytes."""
+    """A line as it stands, with its signature when it has one that covers these bytes. ``waiting``, ``unasked``,
+    ``void_since``: as of a `Signature`."""
 
     id: str
     version: int
@@ -357,12 +358,16 @@ class SheetEntry:
     signed_at: datetime | None
     late_reason: str | None
     sha256: str = ""
+    waiting: bool = False
+    unasked: bool = False
+    void_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
     """A signature on a paper. ``standing``: neither withdrawn nor overtaken by an amendment. ``waiting``: it has no time
-    stamp yet. ``on_behalf``: ký thay whom."""
+    stamp yet. ``on_behalf``: ký thay whom. ``unasked``: nobody could say yet whether its certificate was good.
+    ``void_since``: its certificate had been revoked, which came out later."""
 
     provenance_id: str
     role: str
@@ -375,6 +380,8 @@ class Signature:
     withdrawn: bool
     waiting: bool = False
     on_behalf: str = ""
+    unasked: bool = False
+    void_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

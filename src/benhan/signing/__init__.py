@@ -33,6 +33,7 @@ from benhan.signing.pki import pki_folder
 from benhan.signing.renewal import proof_ends, renew
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
+from benhan.signing.unasked import Unasked, cms_answered, state_waits, unasked
 from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
 from benhan.signing.xades import sign_xades, xades_finish, xades_prepare
 from benhan.signing.xml_judging import verify_xades
@@ -75,10 +76,12 @@ __all__ = [
     "TimeStamper",
     "TokenPlace",
     "TokenSigner",
+    "Unasked",
     "audit_checks",
     "cades_finish",
     "cades_prepare",
     "check_audit",
+    "cms_answered",
     "cms_stamped",
     "cms_waits",
     "entry_signature",
@@ -101,8 +104,10 @@ __all__ = [
     "sign_cades",
     "sign_pdf",
     "sign_xades",
+    "state_waits",
     "time_stamper",
     "tsa_app",
+    "unasked",
     "verify_container",
     "verify_entry",
     "verify_pdf",

@@ -7,13 +7,13 @@ PDF inside its document security store. NĐ 23/2025, Điều 15–17: the state 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from asn1crypto import cms, crl, ocsp, x509
+from asn1crypto import cms, core, crl, ocsp, x509
 from cryptography.hazmat.primitives import serialization
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
@@ -94,6 +94,11 @@ class LocalEvidence:
         return Evidence(lists, (ocsp.OCSPResponse.load(der),))
 
 
+def each(found: Any) -> Iterable[Any]:
+    """Elements of an optional field, none when it is absent. Not by ``.native``: that decodes every certificate inside."""
+    return () if isinstance(found, core.Void) else found
+
+
 def embed(signed: cms.ContentInfo, evidence: Evidence) -> None:
     """Put evidence into a CMS signature; it is outside the signed attributes."""
     if not (evidence.crls or evidence.ocsps):
@@ -113,8 +118,7 @@ def embedded(signed_data: cms.SignedData) -> Evidence:
     """Evidence inside a CMS signature; raises ``ValueError`` when it is malformed."""
     lists: list[crl.CertificateList] = []
     answers: list[ocsp.OCSPResponse] = []
-    choices = signed_data["crls"]
-    for choice in () if choices.native is None else choices:
+    for choice in each(signed_data["crls"]):
         if choice.name == "crl":
             lists.append(choice.chosen)
         elif choice.chosen["other_rev_info_format"].native == "ocsp_response":

@@ -16,6 +16,7 @@ from pyhanko.sign.signers.pdf_cms import ExternalSigner
 from pyhanko.sign.timestamps import TimeStamper
 
 from benhan.base.errors import InvalidInput, NeighbourFailed
+from benhan.signing.evidence import each
 from benhan.signing.signer import DIGEST
 
 _STAMP = "signature_time_stamp_token"
@@ -50,8 +51,7 @@ def cms_waits(signature: bytes) -> bool:
 
 
 def _has_token(info: cms.SignerInfo) -> bool:
-    attributes = info["unsigned_attrs"]
-    return any(a["type"].native == _STAMP for a in (() if attributes.native is None else attributes))
+    return any(a["type"].native == _STAMP for a in each(info["unsigned_attrs"]))
 
 
 async def cms_stamped(signature: bytes, tsa: TimeStamper) -> bytes:
@@ -60,8 +60,7 @@ async def cms_stamped(signature: bytes, tsa: TimeStamper) -> bytes:
     signer = info["content"]["signer_infos"][0]
     digest = hashlib.sha256(signer["signature"].native).digest()
     token = await tsa.async_timestamp(digest, DIGEST)
-    known = signer["unsigned_attrs"]
-    attributes = [] if known.native is None else list(known)
+    attributes = list(each(signer["unsigned_attrs"]))
     attributes.append(cms.CMSAttribute({"type": _STAMP, "values": (token,)}))
     signer["unsigned_attrs"] = cms.CMSAttributes(attributes)
     return bytes(info.dump())

@@ -43,7 +43,7 @@ from benhan.base.clock import SYSTEM_CLOCK
 from benhan.base.errors import BenhanError
 from benhan.base.xml_door import parse
 from benhan.signing.container import MANIFEST, MIMETYPE, SIGNATURE, manifest
-from benhan.signing.evidence import Evidence, embedded, of_lists
+from benhan.signing.evidence import Evidence, each, embedded, of_lists
 from benhan.signing.renewal import archive_manifest, archive_manifest_name, renewals, token_name, zipped
 from benhan.signing.revocation import states
 from benhan.signing.signer import certificates_of_pem
@@ -116,10 +116,9 @@ def context_at(roots: bytes, moment: datetime) -> ValidationContext:
     )
 
 
-def _stamped(info: cms.SignerInfo) -> datetime | None:
+def stamped_at(info: cms.SignerInfo) -> datetime | None:
     """Time claimed by the time stamp of a signature; whether the stamp holds is judged afterwards."""
-    attributes = info["unsigned_attrs"]
-    for attribute in () if attributes.native is None else attributes:
+    for attribute in each(info["unsigned_attrs"]):
         if attribute["type"].native == "signature_time_stamp_token":
             token = attribute["values"][0]["content"]["encap_content_info"]["content"].parsed
             moment: datetime = token["gen_time"].native
@@ -146,7 +145,7 @@ async def verify_entry(
         signed = info["content"]
         if info["content_type"].native != "signed_data" or len(signed["signer_infos"]) != 1:
             return _failed("FORMAT_FAILURE", "chữ ký", "Chữ ký không đúng dạng CMS một người ký.")
-        moment = _stamped(signed["signer_infos"][0])
+        moment = stamped_at(signed["signer_infos"][0])
         if moment is not None and moment > now + SKEW:
             return _from_the_future()
         proof = embedded(signed) + of_lists(crls)
@@ -270,9 +269,9 @@ async def _verify_pdf(pdf: bytes, roots: bytes, now: datetime, brought: Evidence
         if not (judged.intact and judged.valid and judged.trusted and whole) or judged.timestamp > now + SKEW:
             return _failed("HASH_FAILURE", "dấu thời gian lưu trữ", "Dấu thời gian lưu trữ không đúng.")
         now = judged.timestamp if stamp in late else now
-    proof, parts = _stored(reader) + brought, []
+    proof, parts = stored_evidence(reader) + brought, []
     for number, signature in enumerate(signatures):
-        moment = _stamped(signature.signer_info)
+        moment = stamped_at(signature.signer_info)
         if moment is not None and moment > now + SKEW:
             parts.append(_from_the_future())
             continue
@@ -307,7 +306,7 @@ def _covers(status: PdfSignatureStatus, *, last: bool) -> bool:
     )
 
 
-def _stored(reader: PdfFileReader) -> Evidence:
+def stored_evidence(reader: PdfFileReader) -> Evidence:
     """Evidence in the document security store."""
     try:
         store = DocumentSecurityStore.read_dss(reader)

@@ -44,6 +44,7 @@ async def _health(visit: Visit, **context: Any) -> Response:
                 for p in risky
             ],
             "waiting": await records.waiting_signatures(visit.repo, 20),
+            "void": await records.void_signatures(visit.repo, 20),
             "checks": await audit_checks(visit.repo),
             "head": await last_audit_head(visit.repo),
             **context,
