@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from asn1crypto import tsp
 from cryptography import x509
+from tests.signing.services import Service, say
 
+from benhan.base.clock import SYSTEM_CLOCK, FrozenClock
 from benhan.base.errors import ConfigurationError, NeighbourFailed
-from benhan.signing import HttpTimeStamper, SoftwareSigner, pki, pki_app, sign_cades, verify_entry
+from benhan.base.settings import Settings
+from benhan.signing import (
+    HttpTimeStamper,
+    SoftwareSigner,
+    pki,
+    pki_app,
+    sign_cades,
+    time_stamper,
+    tsa_app,
+    verify_entry,
+)
+from benhan.signing import fetch as fetch_module
 from benhan.signing import timestamps as timestamps_module
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
@@ -141,11 +156,11 @@ def served(folder, monkeypatch):
     def through(app) -> HttpTimeStamper:
         client = httpx.AsyncClient
         monkeypatch.setattr(
-            timestamps_module.httpx,
+            fetch_module.httpx,
             "AsyncClient",
             lambda **_: client(transport=httpx.ASGITransport(app=app)),
         )
-        return HttpTimeStamper("http://pki/tsa/")
+        return HttpTimeStamper("http://pki/tsa/", (folder / "root.pem").read_bytes())
 
     return through
 
@@ -206,6 +221,63 @@ async def test_a_service_that_never_ends_its_answer_counts_as_away(monkeypatch, 
     async with server:
         with pytest.raises(NeighbourFailed) as refused:
             async with asyncio.timeout(8):
-                await HttpTimeStamper(f"http://127.0.0.1:{port}/").async_timestamp(b"\1" * 32, "sha256")
+                await HttpTimeStamper(f"http://127.0.0.1:{port}/", b"").async_timestamp(b"\1" * 32, "sha256")
     assert refused.value.code == code
     assert sent < 40_000_000
+
+
+async def test_token_is_judged_when_it_is_taken(folder, tmp_path) -> None:
+    """Over HTTP: a token of an authority nobody trusts, of a certificate that is no stamp authority, with a broken
+    signature, another nonce or from the future is refused; the right one is taken.
+    """
+    roots, authority = (folder / "root.pem").read_bytes(), tsa_app(folder)
+    service = Service(authority)
+    pki.create(tmp_path / "other")
+    shutil.copytree(folder, tmp_path / "wrong-use")
+    for name in ("pem", "key"):
+        (tmp_path / "wrong-use" / f"tsa.{name}").write_bytes((folder / f"ocsp.{name}").read_bytes())
+    ahead = FrozenClock(SYSTEM_CLOCK.now() + timedelta(hours=1))
+    (tmp_path / "roots.pem").write_bytes((tmp_path / "other" / "root.pem").read_bytes())
+    settings = Settings(home=tmp_path / "home", tsa_url=service.url, tsa_roots=tmp_path / "roots.pem")
+    named = time_stamper(settings)
+
+    async def stamped(app, stamper=None) -> str:
+        service.app = app
+        try:
+            await (stamper or HttpTimeStamper(service.url, roots)).async_timestamp(b"\1" * 32, "sha256")
+        except NeighbourFailed as refused:
+            return refused.code
+        return "taken"
+
+    await service.on()
+    try:
+        assert await stamped(authority) == "taken"
+        assert await stamped(tsa_app(tmp_path / "other")) == "signing.tsa-untrusted"
+        assert await stamped(tsa_app(tmp_path / "other"), named) == "taken"
+        assert await stamped(authority, named) == "signing.tsa-untrusted"
+        assert await stamped(tsa_app(tmp_path / "wrong-use")) == "signing.tsa-untrusted"
+        assert await stamped(tsa_app(folder, ahead)) == "signing.tsa-untrusted"
+        assert await stamped(_spoilt(folder, signature=True)) == "signing.tsa-untrusted"
+        assert await stamped(_spoilt(folder, signature=False)) == "signing.tsa-refused"
+    finally:
+        await service.off()
+    missing = settings.model_copy(update={"tsa_roots": tmp_path / "none.pem"})
+    with pytest.raises(ConfigurationError):
+        time_stamper(missing)
+
+
+def _spoilt(folder: Path, *, signature: bool):
+    """An authority that breaks the signature of its token, or answers with another nonce than was asked."""
+    authority = timestamps_module.LocalTimeStamper(folder)
+
+    async def app(scope, receive, send) -> None:
+        asked = tsp.TimeStampReq.load((await receive())["body"])
+        if not signature:
+            asked["nonce"] = asked["nonce"].native ^ 1
+        answer = authority.request_tsa_response(asked)
+        if signature:
+            signer = answer["time_stamp_token"]["content"]["signer_infos"][0]
+            signer["signature"] = bytes([signer["signature"].native[0] ^ 1]) + signer["signature"].native[1:]
+        await say(send, answer.dump(force=True))
+
+    return app

@@ -25,7 +25,7 @@ from benhan.signing.evidence import (
     EvidenceSource,
     LocalEvidence,
 )
-from benhan.signing.keys import KeyInfo, KeyStore, root_certificate
+from benhan.signing.keys import KeyInfo, KeyStore, root_certificate, tsa_roots
 from benhan.signing.later import cms_stamped, cms_waits, may_wait, pdf_waits
 from benhan.signing.pdf import Place, pdf_archive, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
@@ -45,7 +45,8 @@ def time_stamper(settings: Settings, *, of_seal: bool = False) -> TimeStamper:
     ``of_seal``: for a seal or a completion, which never goes without its token whatever the settings say.
     """
     if settings.tsa_url:
-        return HttpTimeStamper(settings.tsa_url, may_wait=settings.tsa_away == "later" and not of_seal)
+        may_wait = settings.tsa_away == "later" and not of_seal
+        return HttpTimeStamper(settings.tsa_url, tsa_roots(settings), may_wait=may_wait)
     pki.create(pki_folder(settings))
     return LocalTimeStamper(pki_folder(settings))
 
@@ -107,6 +108,7 @@ __all__ = [
     "state_waits",
     "time_stamper",
     "tsa_app",
+    "tsa_roots",
     "unasked",
     "verify_container",
     "verify_entry",

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
-from benhan.base.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from benhan.base.errors import ConfigurationError, Conflict, InvalidInput, NotAllowed, NotFound
 from benhan.base.ids import new_uuid
 from benhan.base.settings import Settings
 from benhan.signing import pki
@@ -76,7 +76,33 @@ class KeyInfo:
 
 
 def root_certificate(settings: Settings) -> bytes:
-    """The root a verifier must trust, PEM."""
+    """The roots a verifier must trust, PEM: of the own authority, and of the time-stamp service where it has another.
+
+    Raises: as `tsa_roots`.
+    """
+    own = _own_root(settings)
+    return own if settings.tsa_roots is None else own + b"\n" + tsa_roots(settings)
+
+
+def tsa_roots(settings: Settings) -> bytes:
+    """What the tokens of the time-stamp service must chain to, PEM (setting ``tsa_roots``); else the own root.
+
+    Raises: ``ConfigurationError`` (signing.bad-tsa-roots).
+    """
+    if settings.tsa_roots is None:
+        return _own_root(settings)
+    try:
+        pem = settings.tsa_roots.read_bytes()
+        if certificates_of_pem(pem):
+            return pem
+    except (OSError, ValueError):
+        pass
+    raise ConfigurationError(
+        "signing.bad-tsa-roots", f"Thiết đặt tsa_roots phải là tệp chứng thư gốc (PEM): {settings.tsa_roots}."
+    )
+
+
+def _own_root(settings: Settings) -> bytes:
     pki.create(pki_folder(settings))
     return (pki_folder(settings) / "root.pem").read_bytes()
 

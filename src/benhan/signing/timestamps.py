@@ -21,6 +21,7 @@ from benhan.base.clock import SYSTEM_CLOCK, Clock
 from benhan.base.errors import NeighbourFailed, NeighbourTimeout
 from benhan.signing.fetch import fetch
 from benhan.signing.signer import certificate_of, certificates_of_pem, pkcs8
+from benhan.signing.verification import ArchiveRefused, token_time
 
 TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 1_000_000
@@ -99,15 +100,24 @@ def refusal(why: str) -> bytes:
 
 
 class HttpTimeStamper(TimeStamper):
-    """A time-stamp service reached by HTTP (RFC 3161, section 3.4). ``may_wait``: see :mod:`benhan.signing.later`."""
+    """A time-stamp service reached by HTTP (RFC 3161, section 3.4). ``roots`` (PEM): what its tokens must chain to.
 
-    def __init__(self, url: str, *, may_wait: bool = False) -> None:
+    A token is taken only when its signature and its chain hold, it is over the digest that was asked, repeats the nonce and
+    does not come from the future. ``may_wait``: see :mod:`benhan.signing.later`.
+    """
+
+    def __init__(
+        self, url: str, roots: bytes, *, may_wait: bool = False, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.url = url
-        self.may_wait = may_wait
+        self.url, self.roots, self.may_wait, self._clock = url, roots, may_wait, clock
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
-        """Ask the service, for ``TIMEOUT_S`` in all; raises ``NeighbourFailed`` (signing.tsa-away) or ``NeighbourTimeout``."""
+        """Ask the service, for ``TIMEOUT_S`` in all.
+
+        Raises: ``NeighbourFailed`` (signing.tsa-away, signing.tsa-refused, signing.tsa-untrusted); ``NeighbourTimeout``
+        (signing.tsa-timeout).
+        """
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 content = await fetch(
@@ -125,19 +135,35 @@ class HttpTimeStamper(TimeStamper):
             raise NeighbourFailed("signing.tsa-away", "Không nối được dịch vụ dấu thời gian.") from None
         if content is None:
             raise NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
-        return _answering(req, content)
+        answer = _answering(req, content)
+        imprint = req["message_imprint"]
+        asked, digest = imprint["hash_algorithm"]["algorithm"].native, imprint["hashed_message"].native
+        try:
+            await token_time(
+                answer["time_stamp_token"].dump(),
+                lambda name: digest if name == asked else b"",
+                self.roots,
+                self._clock.now(),
+            )
+        except ArchiveRefused as refused:
+            raise NeighbourFailed(
+                "signing.tsa-untrusted",
+                "Dấu thời gian nhận được không đúng hoặc không nối tới gốc tin cậy.",
+                diagnostics=refused.sub,
+            ) from None
+        return answer
 
 
 def _answering(req: tsp.TimeStampReq, content: bytes) -> tsp.TimeStampResp:
-    """The answer, if it grants a token over the very digest that was asked."""
+    """The answer, if it grants a token over the very digest that was asked, for this question (nonce)."""
     refused = NeighbourFailed("signing.tsa-refused", "Dịch vụ dấu thời gian từ chối yêu cầu.")
     try:
         answer = tsp.TimeStampResp.load(content, strict=True)
-        granted = answer["status"]["status"].native in ("granted", "granted_with_mods")
-        if not granted:
+        if answer["status"]["status"].native != "granted":
             raise refused
         stamped = answer["time_stamp_token"]["content"]["encap_content_info"]["content"].parsed
         same = stamped["message_imprint"].native == req["message_imprint"].native
+        same = same and stamped["nonce"].native == req["nonce"].native
     except (ValueError, TypeError, KeyError):
         raise refused from None
     if not same:

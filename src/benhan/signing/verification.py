@@ -12,7 +12,7 @@ import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -352,7 +352,7 @@ async def verify_container(
 
 
 class ArchiveRefused(Exception):
-    """An archive time stamp does not hold: AdES sub-indication and the reason."""
+    """A time stamp over an archive or an answer does not hold: AdES sub-indication and the reason."""
 
     def __init__(self, sub: str, text: str) -> None:
         super().__init__(text)
@@ -372,25 +372,32 @@ async def _archived(parts: dict[str, bytes], roots: bytes, at: datetime | None) 
             raise ArchiveRefused(
                 "HASH_FAILURE", f"Danh mục lưu trữ {number} không khớp những gì có trước nó."
             )
-        at = await _token_time(listing, token, roots, at or SYSTEM_CLOCK.now())
+        at = await token_time(token, _hasher(listing), roots, at or SYSTEM_CLOCK.now())
     return at
 
 
-async def _token_time(covered: bytes, token: bytes, roots: bytes, now: datetime) -> datetime:
+def _hasher(covered: bytes) -> Callable[[str], bytes]:
+    return lambda name: hashlib.new(name, covered).digest()
+
+
+async def token_time(token: bytes, hasher: Callable[[str], bytes], roots: bytes, now: datetime) -> datetime:
+    """Time of an RFC 3161 token over what ``hasher`` digests, signed by an authority that chains to ``roots``.
+
+    Raises: `ArchiveRefused`.
+    """
     try:
         signed = cms.ContentInfo.load(token, strict=True)["content"]
         moment: datetime = signed["encap_content_info"]["content"].parsed["gen_time"].native
-        status = await validate_tst_signed_data(
-            signed, context_at(roots, moment), lambda name: hashlib.new(name, covered).digest()
+        judged = TimestampSignatureStatus(
+            **await validate_tst_signed_data(signed, context_at(roots, moment), hasher)
         )
-        judged = TimestampSignatureStatus(**status)
     except _BROKEN_CMS as error:
-        text = f"Dấu thời gian lưu trữ không đọc được ({type(error).__name__})."
+        text = f"Dấu thời gian không đọc được ({type(error).__name__})."
         raise ArchiveRefused("FORMAT_FAILURE", text) from None
     if not (judged.intact and judged.valid and judged.trusted) or judged.md_algorithm not in _STRONG:
-        raise ArchiveRefused("HASH_FAILURE", "Dấu thời gian lưu trữ không đúng hoặc không đáng tin cậy.")
+        raise ArchiveRefused("HASH_FAILURE", "Dấu thời gian không đúng hoặc không đáng tin cậy.")
     if moment > now + SKEW:
-        raise ArchiveRefused("TIMESTAMP_ORDER_FAILURE", "Dấu thời gian lưu trữ sai thứ tự.")
+        raise ArchiveRefused("TIMESTAMP_ORDER_FAILURE", "Dấu thời gian ở tương lai.")
     return moment
 
 
