@@ -180,7 +180,11 @@ async def test_both_killed_while_typing(desk: Desk, server: Any, paper: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("form", "field"), [("22/BV2", "bang#0.ket_qua"), ("TT26/2025-DON", "thuoc_ke#0.lieu_moi_lan")]
+    ("form", "field"),
+    [
+        ("22/BV2", "bang#0.ket_qua"),
+        pytest.param("TT26/2025-DON", "thuoc_ke#0.lieu_moi_lan", marks=pytest.mark.long),
+    ],
 )
 async def test_both_killed_over_rows(house: Any, desk: Desk, server: Any, form: str, field: str) -> None:
     """A cell of a sheet with rows and a line of a prescription come back as well, and the reopened page says so."""

@@ -57,6 +57,22 @@ class Settings(BaseSettings):
     tsa_url: str | None = Field(
         None, description="RFC 3161 time-stamp service; unset: the installation's own test TSA."
     )
+    signing_roots: Path | None = Field(
+        None,
+        description="Further roots (PEM) that certificates of signers may lead to; the own test root always may.",
+    )
+    pkcs11_module: Path | None = Field(
+        None, description="PKCS#11 driver of the token or HSM at the server, for keys of kind pkcs11."
+    )
+    csc_url: str | None = Field(
+        None,
+        description="Remote signing service (Cloud Signature Consortium API v2), for keys of kind csc; its client secret "
+        "lies in home/secrets/csc.secret.",
+    )
+    csc_client_id: str = Field(
+        "benhan", description="Name of this installation at the remote signing service."
+    )
+    agent_port: int = Field(8765, description="Port of benhan-agent on the signers' own computers.")
     tsa_away: Literal["refuse", "later"] = Field(
         "refuse",
         description="When tsa_url does not answer: refuse to sign, or sign and add the time stamp later (never for seals).",

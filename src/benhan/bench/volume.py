@@ -73,6 +73,8 @@ async def _export_apart(repo: Repository) -> float:
         **os.environ,
         "BENHAN_HOME": str(settings.home),
         "BENHAN_DATABASE_NAME": settings.database_name,
+        **({"BENHAN_DATABASE_URL": settings.database_url} if settings.database_url else {}),
+        **({"BENHAN_EMBEDDED_DIR": str(settings.embedded_dir)} if settings.embedded_dir else {}),
         "BENCH_TENANT": str(repo.ctx.tenant),
     }
     process = await asyncio.create_subprocess_exec(

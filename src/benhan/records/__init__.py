@@ -93,6 +93,9 @@ Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
     shown_pdf(repo, response_id, sha256) -> bytes
     sign_paper(repo, response_id, SignWith, *, authorize, shown=None) -> Stored (Provenance)    over exactly what was shown
     begin_batch(repo, [Chosen(response_id, shown, role, is_entry)]) -> SignBatch ; sign_batch(repo, id) ; stopped_batches(repo)
+    prepare_batch(repo, id, signing, *, authorize) -> [ToSign(seq, prepared)]    a key that is elsewhere: two phases
+    finish_batch(repo, id, {seq: value}, signing, *, authorize) -> SignBatch
+    prepared_of(repo, id) ; give_up_batch(repo, id)
     claim_batch(repo, id) ; run_batch(repo, id, role -> SignWith, *, authorize) -> SignBatch     many papers, one PIN
     withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
     return_paper(repo, response_id, staff, reason, *, authorize) ; resend_paper(repo, response_id, staff, answer)
@@ -299,16 +302,19 @@ from benhan.records.sheets import (
     sheets,
     sign_entry,
 )
+from benhan.records.sign_batch import MOST as MOST_SIGNED
 from benhan.records.sign_batch import (
     Chosen,
     SignBatch,
     SignItem,
+    beat,
     begin_batch,
     claim_batch,
     run_batch,
     sign_batch,
     stopped_batches,
 )
+from benhan.records.sign_far import ToSign, finish_batch, give_up_batch, prepare_batch, prepared_of
 from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.signers import Reader
 from benhan.records.states import Transition, allowed_events, closed_states, state_title, states, transition
@@ -390,6 +396,7 @@ from benhan.records.worklists import (
 __all__ = [
     "CRITICAL",
     "DELEGABLE",
+    "MOST_SIGNED",
     "OTHER_SOURCES",
     "PAYERS",
     "SIGNS",
@@ -452,6 +459,7 @@ __all__ = [
     "Staff",
     "Stay",
     "TimelineItem",
+    "ToSign",
     "Transition",
     "Unread",
     "UnreadResult",
@@ -477,6 +485,7 @@ __all__ = [
     "ask",
     "ask_release",
     "at_risk",
+    "beat",
     "begin_batch",
     "binder",
     "blob_of",
@@ -533,10 +542,12 @@ __all__ = [
     "extend_record",
     "facts",
     "find_or_register_patient",
+    "finish_batch",
     "finish_sealing",
     "fix_doituong",
     "form_of",
     "from_xml",
+    "give_up_batch",
     "ho_so_benh_an",
     "issue_discharge_paper",
     "issue_paper",
@@ -565,6 +576,8 @@ __all__ = [
     "papers_to_sign",
     "payments",
     "pending_transfers",
+    "prepare_batch",
+    "prepared_of",
     "print_paper",
     "print_record",
     "print_sheet",

@@ -3,6 +3,7 @@
 A batch keeps which papers and which hashes, never the PIN or the key. Each paper is signed by ``sign_paper`` (a line by
 ``sign_entry``) for itself: one that changed is refused alone, with its sentence. When the signer or a service is away the
 rest waits; a stop in between (restart, power) leaves no doubt: what bears the signature over the shown hash is done.
+Where the key is elsewhere, a batch has two phases (:mod:`benhan.records.sign_far`).
 """
 
 from __future__ import annotations
@@ -166,24 +167,25 @@ async def run_batch(
     for item in (await sign_batch(repo, batch_id)).items:
         if item.stage != "waiting":
             continue
-        await _beat(repo, batch_id)
+        await beat(repo, batch_id)
         try:
-            made = await _sign(repo, item, signing(item.role), authorize)
+            made = await sign_item(repo, item, signing(item.role), authorize)
         except BenhanError as refused:
             if refused.status >= 500:
-                await _beat(repo, batch_id, refused.text)
+                await beat(repo, batch_id, refused.text)
                 break
-            await _end(repo, batch_id, item, "refused", refused.code, refused.text)
+            await end_item(repo, batch_id, item, "refused", refused.code, refused.text)
         except Exception:
             log.exception("signing stopped")
-            await _beat(repo, batch_id, "Việc ký dừng lại vì lỗi; nhập PIN để ký tiếp.")
+            await beat(repo, batch_id, "Việc ký dừng lại vì lỗi; nhập PIN để ký tiếp.")
             raise
         else:
-            await _end(repo, batch_id, item, "signed", provenance=made.id)
+            await end_item(repo, batch_id, item, "signed", provenance=made.id)
     return await sign_batch(repo, batch_id)
 
 
-async def _sign(repo: Repository, item: SignItem, sign: SignWith, authorize: Authorize) -> Stored:
+async def sign_item(repo: Repository, item: SignItem, sign: SignWith, authorize: Authorize) -> Stored:
+    """Sign one paper or line of a batch; what bears this person's signature over the shown hash already is done."""
     done = await _signed_before(repo, item, sign.staff.reference)
     if done is not None:
         return done
@@ -205,12 +207,13 @@ async def _signed_before(repo: Repository, item: SignItem, staff: str) -> Stored
     return None
 
 
-async def _beat(repo: Repository, batch_id: UUID, note: str = "") -> None:
+async def beat(repo: Repository, batch_id: UUID, note: str = "") -> None:
+    """A sign of life of whoever signs; ``note``: why it stops before its end."""
     async with repo.transaction() as tx:
         await connection(tx).execute(_BEAT, (tx.clock.now(), note, tx.ctx.tenant, batch_id))
 
 
-async def _end(
+async def end_item(
     repo: Repository,
     batch_id: UUID,
     item: SignItem,
@@ -219,6 +222,7 @@ async def _end(
     sentence: str = "",
     provenance: str | None = None,
 ) -> None:
+    """Write down what became of one paper."""
     async with repo.transaction() as tx:
         values = (stage, code, sentence, provenance, tx.clock.now(), tx.ctx.tenant, batch_id, item.seq)
         await connection(tx).execute(_END, values)

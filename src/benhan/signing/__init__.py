@@ -25,12 +25,31 @@ from benhan.signing.evidence import (
     EvidenceSource,
     LocalEvidence,
 )
+from benhan.signing.holders import (
+    KINDS,
+    HeldKey,
+    Holder,
+    KeyRequest,
+    NewKey,
+    add_key,
+    all_keys,
+    distant,
+    drop_request,
+    enrol_request,
+    finished,
+    holder_of,
+    open_requests,
+    remote_signer,
+    request_key,
+    signer_of,
+)
 from benhan.signing.keys import KeyInfo, KeyStore, root_certificate, tsa_roots
 from benhan.signing.later import cms_stamped, cms_waits, may_wait, pdf_waits
 from benhan.signing.pdf import Place, pdf_archive, pdf_finish, pdf_prepare, sign_pdf
 from benhan.signing.pkcs11 import TokenPlace, TokenSigner
 from benhan.signing.pki import pki_folder
 from benhan.signing.renewal import proof_ends, renew
+from benhan.signing.resuming import AtTheToken, ResumedSigner
 from benhan.signing.signer import Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
 from benhan.signing.unasked import Unasked, cms_answered, state_waits, unasked
@@ -52,7 +71,9 @@ def time_stamper(settings: Settings, *, of_seal: bool = False) -> TimeStamper:
 
 
 __all__ = [
+    "KINDS",
     "AgentSigner",
+    "AtTheToken",
     "AuditCheck",
     "CertificateHeld",
     "CertificateRevoked",
@@ -62,15 +83,20 @@ __all__ = [
     "Evidence",
     "EvidenceSource",
     "Finding",
+    "HeldKey",
+    "Holder",
     "HttpEvidence",
     "HttpTimeStamper",
     "KeyInfo",
+    "KeyRequest",
     "KeyStore",
     "LocalEvidence",
     "LocalTimeStamper",
+    "NewKey",
     "Place",
     "Prepared",
     "Report",
+    "ResumedSigner",
     "SignedHead",
     "Signer",
     "SoftwareSigner",
@@ -78,6 +104,8 @@ __all__ = [
     "TokenPlace",
     "TokenSigner",
     "Unasked",
+    "add_key",
+    "all_keys",
     "audit_checks",
     "cades_finish",
     "cades_prepare",
@@ -85,12 +113,18 @@ __all__ = [
     "cms_answered",
     "cms_stamped",
     "cms_waits",
+    "distant",
+    "drop_request",
+    "enrol_request",
     "entry_signature",
     "evidence_source",
+    "finished",
     "forget_answers",
+    "holder_of",
     "last_audit_head",
     "may_wait",
     "ocsp_app",
+    "open_requests",
     "pdf_archive",
     "pdf_finish",
     "pdf_prepare",
@@ -98,13 +132,16 @@ __all__ = [
     "pki",
     "pki_app",
     "proof_ends",
+    "remote_signer",
     "renew",
+    "request_key",
     "root_certificate",
     "seal",
     "sign_audit_head",
     "sign_cades",
     "sign_pdf",
     "sign_xades",
+    "signer_of",
     "state_waits",
     "time_stamper",
     "tsa_app",

@@ -14,6 +14,7 @@ from pyhanko.sign.timestamps import TimeStamper
 from benhan.base.json_door import loads_object
 from benhan.signing.evidence import embed
 from benhan.signing.later import with_token
+from benhan.signing.resuming import resumed
 from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for, mechanism, registry
 
 _RESERVED = 1024
@@ -64,7 +65,7 @@ async def cades_finish(
 
 async def sign_cades(data: bytes, signer: Signer, tsa: TimeStamper | None = None) -> bytes:
     """Detached CAdES over exact bytes, all phases at once."""
-    prepared = await cades_prepare(data, signer)
+    prepared = resumed(signer, data) or await cades_prepare(data, signer)
     return await cades_finish(prepared, signer, await signer.sign_digest(prepared), tsa)
 
 

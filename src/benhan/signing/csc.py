@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from benhan.base.errors import BenhanError, NeighbourFailed, NeighbourTimeout, NotAllowed, NotFound
 from benhan.base.json_door import loads_object
 from benhan.signing.evidence import EvidenceSource
+from benhan.signing.resuming import AtTheToken
 from benhan.signing.signer import Prepared
 
 TIMEOUT_S = 30.0
@@ -183,10 +184,8 @@ class AgentSigner:
     revocation: EvidenceSource | None = field(default=None, repr=False)
 
     async def sign_digest(self, prepared: Prepared) -> bytes:
-        """Always raises ``NotAllowed`` (signing.at-the-token): this door has two phases only."""
-        raise NotAllowed(
-            "signing.at-the-token", "Ký bằng thiết bị trên máy người ký.", diagnostics=prepared.digest
-        )
+        """Always raises `AtTheToken` (signing.at-the-token): this door has two phases only."""
+        raise AtTheToken(prepared)
 
     def accept(self, prepared: Prepared, signature: bytes) -> bytes:
         """The signature, when it is this certificate's over what was prepared.

@@ -76,12 +76,32 @@ class KeyInfo:
 
 
 def root_certificate(settings: Settings) -> bytes:
-    """The roots a verifier must trust, PEM: of the own authority, and of the time-stamp service where it has another.
+    """The roots a verifier must trust, PEM: those of signers, and of the time-stamp service where it has another.
 
-    Raises: as `tsa_roots`.
+    Raises: as `signer_roots` and `tsa_roots`.
+    """
+    signers = signer_roots(settings)
+    return signers if settings.tsa_roots is None else signers + b"\n" + tsa_roots(settings)
+
+
+def signer_roots(settings: Settings) -> bytes:
+    """What certificates of signers must chain to, PEM: the own authority, and setting ``signing_roots``.
+
+    Raises: ``ConfigurationError`` (signing.bad-signing-roots).
     """
     own = _own_root(settings)
-    return own if settings.tsa_roots is None else own + b"\n" + tsa_roots(settings)
+    if settings.signing_roots is None:
+        return own
+    try:
+        pem = settings.signing_roots.read_bytes()
+        if certificates_of_pem(pem):
+            return own + b"\n" + pem
+    except (OSError, ValueError):
+        pass
+    raise ConfigurationError(
+        "signing.bad-signing-roots",
+        f"Thiết đặt signing_roots phải là tệp chứng thư gốc (PEM): {settings.signing_roots}.",
+    )
 
 
 def tsa_roots(settings: Settings) -> bytes:
@@ -104,7 +124,8 @@ def tsa_roots(settings: Settings) -> bytes:
 
 def _own_root(settings: Settings) -> bytes:
     pki.create(pki_folder(settings))
-    return (pki_folder(settings) / "root.pem").read_bytes()
+    own = (pki_folder(settings) / "root.pem").read_bytes()
+    return own if settings.signing_roots is None else own + settings.signing_roots.read_bytes()
 
 
 class KeyStore:
@@ -119,18 +140,13 @@ class KeyStore:
 
         Raises: ``InvalidInput`` (signing.weak-pin), ``Conflict`` (signing.has-key).
         """
-        if len(pin) < LEAST_PIN or len(set(pin)) < 3:
-            raise InvalidInput(
-                "signing.weak-pin",
-                f"PIN ký phải có ít nhất {LEAST_PIN} ký tự, không lặp một số.",
-                expression="pin",
-            )
+        check_pin(pin)
         return await self._make(owner, name, licence, "person", pin)
 
     async def _make(self, owner: str, name: str, licence: str, kind: str, pin: str) -> KeyInfo:
         issued = await asyncio.to_thread(self._issue, name, kind, licence)
         key_id, tenant, now = new_uuid(clock=self._repo.clock), self._repo.ctx.tenant, self._repo.clock.now()
-        sealed = await asyncio.to_thread(_seal, issued.key, pin, self._pepper(), key_id)
+        sealed = await asyncio.to_thread(_seal, issued.key, pin, self.pepper(), key_id)
         expires = certificate_of(issued.certificate).not_valid_after
         values = (
             tenant, key_id, owner, kind, name, licence, issued.certificate, pki.chain(self._folder), sealed, now, expires,
@@ -180,7 +196,9 @@ class KeyStore:
                 )
             if expires <= self._repo.clock.now():
                 raise NotAllowed("signing.certificate-expired", "Chứng thư chữ ký số đã hết hạn.")
-            key = await asyncio.to_thread(_open, bytes(sealed), pin, self._pepper(), key_id)
+            if sealed is None:
+                raise NotFound("signing.no-key", "Khóa của người này không nằm ở máy chủ.")
+            key = await asyncio.to_thread(_open, bytes(sealed), pin, self.pepper(), key_id)
             if key is None:
                 await _connection(tx).execute(_FAIL, (FREE_TRIES, self._repo.ctx.tenant, key_id))
                 await tx.audit("pin-wrong", entity=owner, patient=None, outcome="4")
@@ -244,7 +262,8 @@ class KeyStore:
             if pki.is_issued(self._folder, serial):
                 await asyncio.to_thread(listed, self._folder, serial, self._repo.clock)
 
-    def _pepper(self) -> bytes:
+    def pepper(self) -> bytes:
+        """The installation's secret beside every PIN; made at first need."""
         path = self._repo.store.settings.secrets_dir / "signing.pepper"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -257,7 +276,22 @@ class KeyStore:
         return path.read_bytes()
 
     def _seal_pin(self) -> str:
-        return "seal:" + self._pepper().hex()
+        return "seal:" + self.pepper().hex()
+
+
+def check_pin(pin: str) -> None:
+    """Raises: ``InvalidInput`` (signing.weak-pin)."""
+    if len(pin) < LEAST_PIN or len(set(pin)) < 3:
+        raise InvalidInput(
+            "signing.weak-pin",
+            f"PIN ký phải có ít nhất {LEAST_PIN} ký tự, không lặp một số.",
+            expression="pin",
+        )
+
+
+async def seal_key(repo: Repository, key: bytes, pin: str, key_id: UUID) -> bytes:
+    """A private key (PEM) as it is kept, under its owner's PIN."""
+    return await asyncio.to_thread(_seal, key, pin, KeyStore(repo).pepper(), key_id)
 
 
 def _connection(tx: Repository) -> AsyncConnection[Any]:

@@ -32,6 +32,7 @@ from benhan.base.json_door import loads_object
 from benhan.signing.cades import _external
 from benhan.signing.evidence import Evidence
 from benhan.signing.later import with_token
+from benhan.signing.resuming import resumed
 from benhan.signing.signer import DIGEST, Prepared, Signer, evidence_for
 
 RESERVED_BYTES = 24_576
@@ -174,9 +175,11 @@ async def sign_pdf(
     role: str = "",
 ) -> bytes:
     """All phases at once: the PDF with one more PAdES signature."""
-    prepared = await pdf_prepare(
-        pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock, role=role
-    )
+    prepared = resumed(signer, pdf)
+    if prepared is None:
+        prepared = await pdf_prepare(
+            pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock, role=role
+        )
     return await pdf_finish(prepared, signer, await signer.sign_digest(prepared), tsa)
 
 

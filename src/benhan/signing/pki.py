@@ -28,7 +28,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from benhan.base.clock import SYSTEM_CLOCK, Clock
-from benhan.base.errors import ConfigurationError
+from benhan.base.errors import ConfigurationError, InvalidInput
 from benhan.base.settings import Settings
 
 BITS = 2048
@@ -108,6 +108,26 @@ def issue(
     made = _certificate(_name(_marked(common_name), serial), ca.subject, key, ca_key, kind, clock, issuer=ca)
     _note_issued(folder, made)
     return Issued(made.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
+def certify(folder: Path, csr: bytes, clock: Clock = SYSTEM_CLOCK) -> bytes:
+    """A person's certificate for a request (PKCS #10, PEM) whose own signature holds; PEM.
+
+    Raises: ``InvalidInput`` (signing.bad-request).
+    """
+    try:
+        asked = x509.load_pem_x509_csr(csr)
+    except ValueError:
+        asked = None
+    public = asked.public_key() if asked is not None and asked.is_signature_valid else None
+    if asked is None or not isinstance(public, rsa.RSAPublicKey):
+        raise InvalidInput("signing.bad-request", "Yêu cầu cấp chứng thư không đọc được.")
+    held = {a.oid: str(a.value) for a in asked.subject}
+    subject = _name(_marked(held.get(NameOID.COMMON_NAME, "")), held.get(NameOID.SERIAL_NUMBER))
+    ca, ca_key = _certificate_in(folder, "ca"), _key_in(folder, "ca")
+    made = _certificate(subject, ca.subject, public, ca_key, "person", clock, issuer=ca)
+    _note_issued(folder, made)
+    return made.public_bytes(serialization.Encoding.PEM)
 
 
 def issue_person(folder: Path, name: str, licence: str, clock: Clock = SYSTEM_CLOCK) -> Issued:
@@ -321,7 +341,7 @@ def _name(common: str, serial: str | None = None) -> x509.Name:
 def _certificate(
     subject: x509.Name,
     issuer_name: x509.Name,
-    key: rsa.RSAPrivateKey,
+    key: rsa.RSAPrivateKey | rsa.RSAPublicKey,
     signing_key: rsa.RSAPrivateKey,
     kind: str,
     clock: Clock,
@@ -332,17 +352,18 @@ def _certificate(
 ) -> x509.Certificate:
     now = clock.now() - timedelta(minutes=5)
     is_ca = ca is not None
+    public = key if isinstance(key, rsa.RSAPublicKey) else key.public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer_name)
-        .public_key(key.public_key())
+        .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)
         .not_valid_after(now + timedelta(days=LIFE[kind]))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=ca), critical=True)
         .add_extension(_usage(is_ca, kind), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
         )

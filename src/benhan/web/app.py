@@ -36,6 +36,7 @@ from benhan.web import (
     form_admin,
     history,
     keeping,
+    keys,
     orders,
     oversight,
     patients,
@@ -47,6 +48,7 @@ from benhan.web import (
     signin,
     signing,
     signing_duties,
+    signing_far,
     signing_list,
     stay,
     steward,
@@ -54,13 +56,10 @@ from benhan.web import (
     verify_code,
     vitals,
 )
+from benhan.web.frame import CSP
 
 log = logging.getLogger("benhan.web")
 
-CSP = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 HEADERS = {
     "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
@@ -108,8 +107,8 @@ class Guard:
 def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
-        assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_duties, orders, sheets,
-        vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, referrals,
+        assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_far, signing_duties, keys,
+        orders, sheets, vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, referrals,
         exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]

@@ -41,6 +41,11 @@ from benhan.web.words import DONE
 
 LANGUAGE_COOKIE, THEME_COOKIE, PRE_COOKIE = "benhan_lang", "benhan_theme", "benhan_pre"
 SAFE = frozenset({"GET", "HEAD"})
+#: where a page may load from and talk to
+CSP = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
 @dataclass(slots=True)

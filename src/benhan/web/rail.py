@@ -174,6 +174,7 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
     if visit.may("archive.keep"):
         items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
     if visit.may("settings.manage"):
+        items.append(RailItem("/khoa-ky", "lock", N_("Khóa ký số"), None))
         items.append(RailItem("/bhyt/icd", "folder", N_("Danh mục ICD-10"), None))
     return {"rail": items, "to_sign": to_sign or None}
 

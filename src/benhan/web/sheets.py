@@ -16,6 +16,7 @@ from benhan.web import rail, unsent
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.record import is_closed, may_write, paper_frame, require_write
 from benhan.web.signing import pin_needed, sign_with
+from benhan.web.signing_far import FAR, key_kind, posted_pin, sign_far
 
 FORM = "36/BV2"
 TREATMENT = "entry.treatment"
@@ -122,12 +123,17 @@ async def _add(visit: Visit) -> Response:
     sheet_id = visit.path("sheet")
     _, form = await require_line(visit, visit.path("sheet"))
     entry = await _entry(visit, form)
-    signing = await sign_with(visit, role(form), always_pin=False) if visit.text("do") == "sign" else None
+    signs, far = visit.text("do") == "sign", await key_kind(visit)
+    if signs and far == "csc":
+        posted_pin(visit)
+    signing = await sign_with(visit, role(form), always_pin=False) if signs and far not in FAR else None
     async with visit.repo.transaction() as tx:
         made = await records.add_entry(tx, sheet_id, entry)
         await unsent.drop(tx, unsent.LINE, sheet_id)
     if signing is not None:
         await records.sign_entry(visit.repo, made.id, signing, authorize=visit.authorize)
+    elif signs:
+        return visit.go(await sign_far(visit, [records.Chosen(made.id, made.sha256, role(form), True)]))
     return visit.go(f"/to/{sheet_id}#d-{made.id}", "da-ky" if signing else "da-ghi")
 
 
@@ -170,6 +176,10 @@ async def sign_line(visit: Visit) -> Response:
 
 async def _sign_line(visit: Visit) -> Response:
     stored = await visit.repo.read("QuestionnaireResponse", visit.path("sheet"))
+    if await key_kind(visit) in FAR:
+        entry = await visit.repo.read("QuestionnaireResponse", visit.path("entry"))
+        chosen = records.Chosen(entry.id, entry.sha256, role(form_of(stored.data)), True)
+        return visit.go(await sign_far(visit, [chosen]))
     signing = await sign_with(visit, role(form_of(stored.data)), always_pin=False)
     await records.sign_entry(visit.repo, visit.path("entry"), signing, authorize=visit.authorize)
     return visit.go(f"/to/{visit.path('sheet')}#d-{visit.path('entry')}", "da-ky")

@@ -15,14 +15,15 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.access import unlock_pin
-from benhan.base.errors import InvalidInput, Issue
+from benhan.base.errors import InvalidInput
 from benhan.forms import Form, check, compute
 from benhan.records import SignWith
-from benhan.signing import KeyStore, SoftwareSigner, time_stamper
+from benhan.signing import KeyStore, Signer, signer_of, time_stamper
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.record import paper_frame
+from benhan.web.signing_far import FAR, key_kind, posted_pin, sign_far
 
-_opened: dict[bytes, tuple[SoftwareSigner, datetime]] = {}
+_opened: dict[bytes, tuple[Signer, datetime]] = {}
 MOST_OPENED = 2000
 
 
@@ -31,21 +32,17 @@ def _key(visit: Visit) -> bytes:
 
 
 def pin_needed(visit: Visit) -> bool:
-    """Whether signing an entry asks for the PIN now."""
+    """Whether signing an entry asks for the PIN now; a key that is elsewhere is not kept open."""
     kept = _opened.get(_key(visit))
     return kept is None or visit.now >= kept[1] or not visit.signed_in.pin_open(visit.now)
 
 
-async def opened_signer(visit: Visit) -> SoftwareSigner:
+async def opened_signer(visit: Visit) -> Signer:
     """The person's key, opened by the posted PIN; remembered for entries.
 
     Raises: ``InvalidInput`` (web.no-pin); ``NotAllowed`` (signing.wrong-pin …).
     """
-    pin = str(visit.form.get("pin", ""))
-    if not pin:
-        text = "Ghi PIN ký."
-        raise InvalidInput("web.no-pin", text, issues=[Issue("web.no-pin", text, "pin")])
-    signer = await KeyStore(visit.repo).signer_for(visit.signed_in.ctx.actor.reference, pin)
+    signer = await signer_of(visit.repo, visit.signed_in.ctx.actor.reference, posted_pin(visit))
     until = await unlock_pin(visit.store, visit.token)
     for stale in [k for k, (_, end) in _opened.items() if end <= visit.now]:
         del _opened[stale]
@@ -102,6 +99,7 @@ async def paper_page_to_sign(visit: Visit, **context: Any) -> Response:
             "returns": await records.returns_of(visit.repo, stored.id),
             "drafted": bool(draft),
             "staff": await visit.staff(),
+            "key_kind": await key_kind(visit),
             **context,
         },
     )
@@ -128,6 +126,9 @@ async def _sign(visit: Visit) -> Response:
     if visit.text("version") != str(stored.version):
         text = "Giấy vừa có bản mới. Xem lại rồi ký."
         raise InvalidInput("web.signed-other-version", text)
+    if await key_kind(visit) in FAR and visit.text("shown"):
+        chosen = records.Chosen(response_id, visit.text("shown"), visit.text("role"))
+        return visit.go(await sign_far(visit, [chosen]))
     signing = await sign_with(visit, visit.text("role"), reason=visit.text("note"))
     await records.sign_paper(
         visit.repo, response_id, signing, authorize=visit.authorize, shown=visit.text("shown") or None

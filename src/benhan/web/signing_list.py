@@ -20,8 +20,9 @@ from benhan.base.errors import BenhanError, InvalidInput, RuleViolation
 from benhan.records import SignWith
 from benhan.signing import time_stamper
 from benhan.web import rail, show
-from benhan.web.frame import Visit, attempt, page
+from benhan.web.frame import CSP, Visit, attempt, page
 from benhan.web.signing import opened_signer
+from benhan.web.signing_far import FAR, batch_of, key_kind, sign_far, start_far
 
 #: papers of one page: their prints are made when the page is drawn
 AT_ONCE = 40
@@ -67,6 +68,7 @@ async def _to_sign(visit: Visit, **context: Any) -> Response:
         "stopped": stopped,
         "back": back,
         "ticked": ticked,
+        "key_kind": await key_kind(visit),
     }
     return visit.draw("to_sign.html", **{**shown, **around, **context})
 
@@ -104,6 +106,8 @@ async def _sign_many(visit: Visit) -> Response:
     chosen = [_chosen(str(value)) for value in visit.form.getlist("giay")]
     if not chosen:
         raise RuleViolation("web.nothing-ticked", "Chưa đánh dấu giấy nào.", expression="giay")
+    if await key_kind(visit) in FAR:
+        return visit.go(await sign_far(visit, chosen))
     signing = await _signing(visit)
     batch = await records.begin_batch(visit.repo, chosen)
     return await _start(visit, batch.id, signing)
@@ -147,12 +151,15 @@ async def batch_page(visit: Visit) -> Response:
 
 
 async def _batch_page(visit: Visit, **context: Any) -> Response:
-    batch = await records.sign_batch(visit.repo, _batch(visit))
+    batch = await records.sign_batch(visit.repo, batch_of(visit))
     rows = [(item, *await _named(visit, item)) for item in batch.items]
     running = batch.running(visit.now)
+    kind = await key_kind(visit)
+    agent = f"http://127.0.0.1:{visit.settings.agent_port}" if kind == "agent" and batch.waiting else ""
     drawn = visit.draw(
         "sign_batch.html",
         **{
+            "agent": agent,
             "batch": batch,
             "rows": rows,
             "running": running,
@@ -162,6 +169,10 @@ async def _batch_page(visit: Visit, **context: Any) -> Response:
             **context,
         },
     )
+    if agent:
+        drawn.headers["Content-Security-Policy"] = CSP.replace(
+            "connect-src 'self'", f"connect-src 'self' {agent}"
+        )
     if visit.htmx and not running:
         drawn.headers["HX-Refresh"] = "true"  # the counts around the page have changed too
     return drawn
@@ -177,13 +188,6 @@ async def _named(visit: Visit, item: records.SignItem) -> tuple[str, str]:
     return show.name_of(patient.data), records.form_of(stored.data).title
 
 
-def _batch(visit: Visit) -> UUID:
-    try:
-        return UUID(visit.path("batch"))
-    except ValueError:
-        raise InvalidInput("web.no-such-act", "Không có bước này.") from None
-
-
 @page("form.sign")
 async def go_on(visit: Visit) -> Response:
     """Go on with a batch that stopped, with the PIN."""
@@ -191,8 +195,10 @@ async def go_on(visit: Visit) -> Response:
 
 
 async def _go_on(visit: Visit) -> Response:
+    if await key_kind(visit) in FAR:
+        return visit.go(await start_far(visit, (await records.claim_batch(visit.repo, batch_of(visit))).id))
     signing = await _signing(visit)
-    batch = await records.claim_batch(visit.repo, _batch(visit))
+    batch = await records.claim_batch(visit.repo, batch_of(visit))
     return await _start(visit, batch.id, signing)
 
 
