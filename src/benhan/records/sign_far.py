@@ -39,9 +39,16 @@ class ToSign:
 
 
 async def prepare_batch(
-    repo: Repository, batch_id: UUID, signing: Callable[[str], SignWith], *, authorize: Authorize
+    repo: Repository,
+    batch_id: UUID,
+    signing: Callable[[str], SignWith],
+    *,
+    authorize: Authorize,
+    goes_on: bool = False,
 ) -> list[ToSign]:
     """Prepare what waits and is not prepared yet. ``signing``: with a signer that raises `AtTheToken`.
+
+    ``goes_on``: the caller gets the values itself at once; else the batch says that it waits for them.
 
     A paper that cannot be signed is refused alone, as in ``run_batch``.
     """
@@ -59,7 +66,7 @@ async def prepare_batch(
             await end_item(repo, batch_id, item, "refused", refused.code, refused.text)
         else:  # it bore the signature already
             await end_item(repo, batch_id, item, "signed", provenance=made.id)
-    await beat(repo, batch_id, NOTE)
+    await beat(repo, batch_id, "" if goes_on else NOTE)
     return await prepared_of(repo, batch_id)
 
 

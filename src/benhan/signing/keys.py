@@ -124,8 +124,7 @@ def tsa_roots(settings: Settings) -> bytes:
 
 def _own_root(settings: Settings) -> bytes:
     pki.create(pki_folder(settings))
-    own = (pki_folder(settings) / "root.pem").read_bytes()
-    return own if settings.signing_roots is None else own + settings.signing_roots.read_bytes()
+    return (pki_folder(settings) / "root.pem").read_bytes()
 
 
 class KeyStore:

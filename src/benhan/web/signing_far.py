@@ -83,7 +83,9 @@ async def _prepare(visit: Visit, batch_id: UUID, held: Holder, remote: CscSigner
     def in_role(role: str) -> SignWith:
         return SignWith(distant(held), staff, role, tsa)
 
-    ready = await records.prepare_batch(visit.repo, batch_id, in_role, authorize=visit.authorize)
+    ready = await records.prepare_batch(
+        visit.repo, batch_id, in_role, authorize=visit.authorize, goes_on=remote is not None
+    )
     if remote is None or not ready:
         return
     try:
