@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pkcs11
 from pkcs11.exceptions import (
+    DeviceRemoved,
     MultipleTokensReturned,
     NoSuchToken,
     PinIncorrect,
@@ -28,6 +30,27 @@ class TokenError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code, self.text = code, text
+
+
+_lost: set[str] = set()
+_in_use = threading.Lock()
+
+
+@contextlib.contextmanager
+def _driver(module: str) -> Iterator[Any]:
+    """The driver, one user at a time; after a fault it is initialised anew: many never see a token plugged in again."""
+    with _in_use:
+        library = pkcs11.lib(module)
+        if module in _lost:
+            library.reinitialize()
+            _lost.discard(module)
+        try:
+            yield library
+        except (PinIncorrect, PinInvalid, PinLenRange, PinLocked):
+            raise
+        except PKCS11Error:
+            _lost.add(module)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +78,12 @@ class Token:
     @contextlib.contextmanager
     def _session(self, pin: str | None) -> Iterator[Any]:
         try:
-            with pkcs11.lib(self.module).get_token(token_label=self.label).open(user_pin=pin) as session:
+            with (
+                _driver(self.module) as library,
+                library.get_token(token_label=self.label).open(user_pin=pin) as session,
+            ):
                 yield session
-        except (NoSuchToken, TokenNotPresent, MultipleTokensReturned):
+        except (NoSuchToken, TokenNotPresent, DeviceRemoved, MultipleTokensReturned):
             raise TokenError("no-token", "Không thấy thiết bị ký. Hãy cắm thiết bị rồi thử lại.") from None
         except (PinIncorrect, PinInvalid, PinLenRange):
             raise TokenError("wrong-pin", "PIN ký không đúng.") from None

@@ -286,3 +286,18 @@ async def a_closed_record(repo: Repository, clock: Any) -> Record:
 def noon(day: date) -> datetime:
     """Noon in Viet Nam."""
     return datetime(day.year, day.month, day.day, 12, tzinfo=VIETNAM)
+
+
+async def some_papers(ward: Repository, count: int) -> list[Record]:
+    """Records of several patients, each with a paper that waits for its doctor."""
+    made = []
+    for n in range(count):
+        patient = await a_patient(ward, cccd=f"0510750001{n:02}", name=f"Nguyễn Văn Mẫu {n}")
+        admitted = await an_admission(ward, patient, bed=None)
+        now = ward.clock.now()
+        await records.record_vitals(ward, admitted.encounter.id, vitals(now))
+        opened = await records.open_record(ward, admitted.encounter.id, "01/BV1", DOCTOR, now)
+        record = Record(ward, patient, admitted, opened.response.id)
+        await write(record, history_answers())
+        made.append(record)
+    return made

@@ -16,21 +16,6 @@ from benhan.records.shapes import fact_of
 from benhan.store import Repository
 
 
-async def some_papers(ward: Repository, build: Any, count: int) -> list[Any]:
-    """Records of several patients, each with a paper that waits for its doctor."""
-    made = []
-    for n in range(count):
-        patient = await build.a_patient(ward, cccd=f"0510750001{n:02}", name=f"Nguyễn Văn Mẫu {n}")
-        admitted = await build.an_admission(ward, patient, bed=None)
-        now = ward.clock.now()
-        await records.record_vitals(ward, admitted.encounter.id, build.vitals(now))
-        opened = await records.open_record(ward, admitted.encounter.id, "01/BV1", build.DOCTOR, now)
-        record = build.Record(ward, patient, admitted, opened.response.id)
-        await build.write(record, build.history_answers())
-        made.append(record)
-    return made
-
-
 async def choose(ward: Repository, made: list[Any], role: str = "bac_si_lam_benh_an") -> list[Chosen]:
     """All of them ticked, with the hashes that are shown."""
     return [Chosen(r.response_id, (await records.show_paper(ward, r.response_id)).sha256, role) for r in made]
@@ -48,7 +33,7 @@ async def signed_file(ward: Repository, response_id: str) -> bytes:
 
 async def test_the_hash_shown_is_the_hash_signed(ward: Repository, build: Any, clock: Any) -> None:
     """The signed file begins with the very bytes that were shown; the signature says their hash; the copy is gone."""
-    (record,) = await some_papers(ward, build, 1)
+    (record,) = await build.some_papers(ward, 1)
     (chosen,) = await choose(ward, [record])
     seen = await records.shown_pdf(ward, record.response_id, chosen.shown)
     assert hashlib.sha256(seen).hexdigest() == chosen.shown
@@ -67,7 +52,7 @@ async def test_the_hash_shown_is_the_hash_signed(ward: Repository, build: Any, c
 
 async def test_a_changed_paper_is_refused_alone(ward: Repository, build: Any) -> None:
     """Of four one was changed and one was signed by somebody else meanwhile: two are signed, two say why not."""
-    made = await some_papers(ward, build, 4)
+    made = await build.some_papers(ward, 4)
     chosen = await choose(ward, made)
     await build.write(made[1], {"tien_luong": "Dè dặt, đã đổi."})
     await build.sign(made[2], build.HEAD, "bac_si_lam_benh_an")
@@ -87,7 +72,7 @@ async def test_a_changed_paper_is_refused_alone(ward: Repository, build: Any) ->
 
 async def test_other_bytes_than_those_shown_are_never_signed(ward: Repository, build: Any) -> None:
     """A made-up hash, the hash of another paper, the hash of an earlier version: nothing is signed."""
-    one, two = await some_papers(ward, build, 2)
+    one, two = await build.some_papers(ward, 2)
     first, second = await choose(ward, [one, two])
     for wrong in ("0" * 64, second.shown):
         with pytest.raises(Conflict) as refused:
@@ -106,7 +91,7 @@ async def test_other_bytes_than_those_shown_are_never_signed(ward: Repository, b
 
 async def test_the_second_signer_sees_the_file_with_the_first_signature(ward: Repository, build: Any) -> None:
     """What is shown to him is the signed file itself, and he signs behind it."""
-    (record,) = await some_papers(ward, build, 1)
+    (record,) = await build.some_papers(ward, 1)
     await build.write(record, build.summary_answers())
     await build.sign(record, build.DOCTOR, "bac_si_lam_benh_an")
     held = await signed_file(ward, record.response_id)
@@ -122,7 +107,7 @@ async def test_a_batch_that_stopped_goes_on(
     ward: Repository, build: Any, clock: Any, plain_ink: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token goes away after two papers, the process dies after a third: nothing is lost, nothing is signed twice."""
-    made = await some_papers(ward, build, 4)
+    made = await build.some_papers(ward, 4)
     batch = await records.begin_batch(ward, await choose(ward, made))
     inked: list[str] = []
     real = plain_ink.sign_pdf
@@ -158,7 +143,7 @@ async def test_a_batch_that_stopped_goes_on(
 
 async def test_a_dead_process_is_noticed(ward: Repository, build: Any, clock: Any) -> None:
     """Without a sign of life for half a minute the batch counts as stopped and can be taken up."""
-    batch = await records.begin_batch(ward, await choose(ward, await some_papers(ward, build, 1)))
+    batch = await records.begin_batch(ward, await choose(ward, await build.some_papers(ward, 1)))
     assert batch.running(clock.now())
     clock.move(seconds=31)
     assert not (await records.sign_batch(ward, batch.id)).running(clock.now())
@@ -167,7 +152,7 @@ async def test_a_dead_process_is_noticed(ward: Repository, build: Any, clock: An
 
 async def test_a_batch_is_its_owners_alone(ward: Repository, build: Any) -> None:
     """Nobody else sees it or goes on with it."""
-    batch = await records.begin_batch(ward, await choose(ward, await some_papers(ward, build, 1)))
+    batch = await records.begin_batch(ward, await choose(ward, await build.some_papers(ward, 1)))
     other = ward.store.repo(build.ctx(ward.ctx.tenant, build.HEAD), ward.policy)
     for ask in (records.sign_batch, records.claim_batch):
         with pytest.raises(NotFound):
@@ -201,7 +186,7 @@ async def test_a_print_nobody_signed_is_made_anew_and_destroyed_with_the_record(
     """After half a day the print is a new one; what waits is listed for destruction."""
     from benhan.records.paper_signing import KEEP, shown_files
 
-    (record,) = await some_papers(ward, build, 1)
+    (record,) = await build.some_papers(ward, 1)
     first = await records.show_paper(ward, record.response_id)
     clock.move(seconds=(KEEP + timedelta(minutes=1)).total_seconds())
     second = await records.show_paper(ward, record.response_id)

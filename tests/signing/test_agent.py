@@ -77,6 +77,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]
     url = process.stdout.readline().strip()
     yield SimpleNamespace(
         url=url,
+        home=home,
         roots=(home / "pki" / "root.pem").read_bytes(),
         chain=certificates_of_pem(pki.chain(home / "pki")),
     )
@@ -161,3 +162,17 @@ def test_only_what_was_shown_is_signed(agent: SimpleNamespace) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (409, "wrong-pin")
     assert PIN not in wrong.text
     assert httpx.get(f"{agent.url}/sign", headers={"Origin": PAGE}).status_code == 404
+
+
+async def test_token_pulled_out_signs_again_when_it_is_back(agent) -> None:
+    """The agent need not be restarted; while the token is out it says so and gives no signature."""
+    piece = [b"x" * 40]
+    (agent.home / "tokens").rename(agent.home / "pulled")
+    try:
+        for _ in range(2):
+            refused = _ask(agent, piece)
+            assert refused.status_code != 200
+            assert "signatures" not in refused.json()
+    finally:
+        (agent.home / "pulled").rename(agent.home / "tokens")
+    assert _ask(agent, piece).status_code == 200

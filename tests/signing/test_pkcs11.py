@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import pkcs11
 import pytest
 import typst
-from asn1crypto import keys as asn1_keys
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from tests.signing.tokens import MODULE, PIN, soft_token
 
 from benhan.base.errors import BenhanError
 from benhan.signing import (
+    SIGNER_FAULTS,
     LocalTimeStamper,
     TokenPlace,
     TokenSigner,
@@ -26,77 +23,20 @@ from benhan.signing import (
     verify_pdf,
 )
 
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
-PIN = "482915"
 ENTRY = "Diễn biến: giảm sốt.".encode()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """A token with an RSA and an EC key made inside it, certified by a test PKI."""
     home = tmp_path_factory.mktemp("softhsm")
-    (home / "tokens").mkdir()
-    (home / "softhsm2.conf").write_text(
-        f"directories.tokendir = {home / 'tokens'}\nobjectstore.backend = file\n"
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(home / "softhsm2.conf"))
-        subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", "bac-si", "--pin", PIN, "--so-pin", "87654321"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        folder = home / "pki"
-        pki.create(folder)
-        with pkcs11.lib(str(MODULE)).get_token(token_label="bac-si").open(rw=True, user_pin=PIN) as session:
-            _fill(session, folder)
+    folder = home / "pki"
+    pki.create(folder)
+    with soft_token(home, folder) as token:
         yield SimpleNamespace(
             folder=folder, tsa=LocalTimeStamper(folder), roots=(folder / "root.pem").read_bytes(),
-            chain=pki.chain(folder),
+            chain=pki.chain(folder), token=token,
         )  # fmt: skip
-
-
-def _fill(session: pkcs11.Session, folder: Path) -> None:
-    public, _ = session.generate_keypair(pkcs11.KeyType.RSA, 2048, store=True, label="ky-rsa")
-    _certify(session, folder, "ky-rsa", pkcs11.util.rsa.encode_rsa_public_key(public), "rsa")
-    parameters = session.create_domain_parameters(
-        pkcs11.KeyType.EC,
-        {pkcs11.Attribute.EC_PARAMS: pkcs11.util.ec.encode_named_curve_parameters("secp256r1")},
-        local=True,
-    )
-    public, _ = parameters.generate_keypair(store=True, label="ky-ec")
-    _certify(session, folder, "ky-ec", pkcs11.util.ec.encode_ec_public_key(public), "ec")
-
-
-def _certify(session: pkcs11.Session, folder: Path, label: str, public: bytes, kind: str) -> None:
-    """Let the test CA certify a key of the token and put the certificate beside it."""
-    if kind == "rsa":
-        public = asn1_keys.PublicKeyInfo.wrap(asn1_keys.RSAPublicKey.load(public), "rsa").dump()
-    ca = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
-    ca_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(
-            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"Bác sĩ {label} (thử nghiệm)")])
-        )
-        .issuer_name(ca.subject)
-        .public_key(serialization.load_der_public_key(public))
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.KeyUsage(True, True, *[False] * 7), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    session.create_object(
-        {
-            pkcs11.Attribute.CLASS: pkcs11.ObjectClass.CERTIFICATE,
-            pkcs11.Attribute.CERTIFICATE_TYPE: pkcs11.CertificateType.X_509,
-            pkcs11.Attribute.TOKEN: True,
-            pkcs11.Attribute.LABEL: label,
-            pkcs11.Attribute.SUBJECT: certificate.subject.public_bytes(),
-            pkcs11.Attribute.VALUE: certificate.public_bytes(serialization.Encoding.DER),
-        }
-    )
 
 
 @pytest.mark.parametrize("label", ["ky-rsa", "ky-ec"])
@@ -135,3 +75,18 @@ async def test_wrong_pin_at_signing_is_refused(made) -> None:
     with pytest.raises(BenhanError) as caught:
         await sign_cades(ENTRY, TokenSigner(good.certificate, good.chain, good.place, "000000"), made.tsa)
     assert caught.value.code == "signing.wrong-pin"
+
+
+async def test_token_pulled_out_signs_again_when_it_is_back(made) -> None:
+    """While it is out each try says so and makes nothing; plugged in again it signs, without a restart."""
+    signer = await TokenSigner.open(TokenPlace(MODULE, "bac-si", "ky-ec"), PIN, made.chain)
+    made.token.pull()
+    try:
+        for _ in range(2):
+            with pytest.raises(BenhanError) as away:
+                await sign_cades(ENTRY, signer, made.tsa)
+            assert away.value.code in SIGNER_FAULTS
+    finally:
+        made.token.plug()
+    for _ in range(2):
+        assert (await verify_entry(ENTRY, await sign_cades(ENTRY, signer, made.tsa), made.roots)).ok

@@ -21,6 +21,7 @@ from benhan.records.shapes import connection, fact_of, id_of
 from benhan.records.sheets import sign_entry
 from benhan.records.signatures import SIGN, VOID, WITHDRAW, activity, provenances
 from benhan.records.types import Authorize, SignWith
+from benhan.signing import SIGNER_FAULTS
 from benhan.store import Repository, Stored
 
 log = logging.getLogger("benhan.records")
@@ -162,7 +163,8 @@ async def run_batch(
 ) -> SignBatch:
     """Sign what waits, one after the other. ``signing``: how this person signs in a role.
 
-    A paper that is refused is noted and the others go on; when a service is away (5xx) the rest is left waiting.
+    A paper that is refused is noted and the others go on; when a service is away (5xx), or the
+    signer's token, key or certificate fails, this and the rest are left waiting.
     """
     for item in (await sign_batch(repo, batch_id)).items:
         if item.stage != "waiting":
@@ -171,7 +173,7 @@ async def run_batch(
         try:
             made = await sign_item(repo, item, signing(item.role), authorize)
         except BenhanError as refused:
-            if refused.status >= 500:
+            if refused.status >= 500 or refused.code in SIGNER_FAULTS:
                 await beat(repo, batch_id, refused.text)
                 break
             await end_item(repo, batch_id, item, "refused", refused.code, refused.text)

@@ -50,7 +50,7 @@ from benhan.signing.pkcs11 import TokenPlace, TokenSigner
 from benhan.signing.pki import pki_folder
 from benhan.signing.renewal import proof_ends, renew
 from benhan.signing.resuming import AtTheToken, ResumedSigner
-from benhan.signing.signer import Prepared, Signer, SoftwareSigner
+from benhan.signing.signer import SIGNER_FAULTS, Prepared, Signer, SoftwareSigner
 from benhan.signing.timestamps import HttpTimeStamper, LocalTimeStamper
 from benhan.signing.unasked import Unasked, cms_answered, state_waits, unasked
 from benhan.signing.verification import Finding, Report, verify_container, verify_entry, verify_pdf
@@ -72,6 +72,7 @@ def time_stamper(settings: Settings, *, of_seal: bool = False) -> TimeStamper:
 
 __all__ = [
     "KINDS",
+    "SIGNER_FAULTS",
     "AgentSigner",
     "AtTheToken",
     "AuditCheck",

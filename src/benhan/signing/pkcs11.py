@@ -1,6 +1,7 @@
 """A `Signer` whose key lives in a PKCS#11 token (smart card, USB token, HSM) and never leaves it.
 
-Each signature opens its own session and logs in with the PIN given at the time, so nothing stays open between signatures.
+Each signature opens its own session and logs in with the PIN given at the time, so nothing stays open between signatures,
+and a token that was pulled out is found again when it is back.
 Mechanisms: CKM_SHA256_RSA_PKCS where the token has it; for EC, CKM_ECDSA over the digest made here, because few tokens hash.
 Source: PKCS #11 v2.40; the token of a person is a "thiết bị lưu khóa bí mật" of a licensed authority.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import pkcs11
 from asn1crypto import x509
 from pkcs11.exceptions import (
+    DeviceRemoved,
     MultipleTokensReturned,
     NoSuchToken,
     PinIncorrect,
@@ -71,14 +74,50 @@ class TokenSigner:
         return await asyncio.to_thread(_sign, self.place, self.pin, kind, prepared.to_be_signed)
 
 
+@dataclass(slots=True)
+class _Driver:
+    """A driver in this process: sessions open now, and whether it has lost its token and must be loaded anew."""
+
+    sessions: int = 0
+    lost: bool = False
+
+
+_drivers: dict[Path, _Driver] = {}
+_drivers_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _driver(module: Path) -> Iterator[Any]:
+    """The driver; after a fault it is initialised anew, once nobody uses it: many never see a token plugged in again."""
+    with _drivers_lock:
+        state = _drivers.setdefault(module, _Driver())
+        library = pkcs11.lib(str(module))
+        if state.lost and state.sessions == 0:
+            library.reinitialize()
+            state.lost = False
+        state.sessions += 1
+    try:
+        yield library
+    except (PinIncorrect, PinInvalid, PinLenRange, PinLocked):
+        raise
+    except PKCS11Error:
+        with _drivers_lock:
+            state.lost = True
+        raise
+    finally:
+        with _drivers_lock:
+            state.sessions -= 1
+
+
 @contextlib.contextmanager
 def _session(place: TokenPlace, pin: str) -> Iterator[Any]:
     """A logged-in session; every fault of the token becomes one of ours."""
     try:
-        token = pkcs11.lib(str(place.module)).get_token(token_label=place.token)
-        with token.open(user_pin=pin) as session:
-            yield session
-    except (NoSuchToken, TokenNotPresent, MultipleTokensReturned):
+        with _driver(place.module) as library:
+            token = library.get_token(token_label=place.token)
+            with token.open(user_pin=pin) as session:
+                yield session
+    except (NoSuchToken, TokenNotPresent, DeviceRemoved, MultipleTokensReturned):
         raise NotFound("signing.no-token", "Không thấy thiết bị ký. Hãy cắm thiết bị rồi thử lại.") from None
     except (PinIncorrect, PinInvalid, PinLenRange):
         raise NotAllowed("signing.wrong-pin", "PIN ký không đúng.", expression="pin") from None

@@ -19,6 +19,15 @@ from benhan.base.errors import NeighbourFailed, NotAllowed
 from benhan.signing.evidence import Evidence, EvidenceSource
 
 DIGEST = "sha256"
+#: faults of the signer's token, key or certificate and not of the paper: whoever signs many stops at the first, also
+#: because each further try with a wrong PIN brings a token nearer to its lock
+SIGNER_FAULTS = frozenset(
+    f"signing.{name}"
+    for name in (
+        "no-token", "token-failed", "token-locked", "no-key-in-token", "wrong-pin", "no-key", "key-suspended",
+        "no-remote-key", "certificate-revoked", "certificate-held", "certificate-expired", "chain-incomplete",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
