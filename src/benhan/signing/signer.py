@@ -26,6 +26,7 @@ SIGNER_FAULTS = frozenset(
     for name in (
         "no-token", "token-failed", "token-locked", "no-key-in-token", "wrong-pin", "no-key", "key-suspended",
         "no-remote-key", "certificate-revoked", "certificate-held", "certificate-expired", "chain-incomplete",
+        "no-module", "no-service", "other-certificate",
     )
 )  # fmt: skip
 
