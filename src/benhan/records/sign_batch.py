@@ -158,6 +158,11 @@ async def claim_batch(repo: Repository, batch_id: UUID) -> SignBatch:
     return await sign_batch(repo, batch_id)
 
 
+def stops(refused: BenhanError) -> bool:
+    """Whether a refusal is for the whole batch: a service is away, or the signer's token, key or certificate fails."""
+    return refused.status >= 500 or refused.code in SIGNER_FAULTS
+
+
 async def run_batch(
     repo: Repository, batch_id: UUID, signing: Callable[[str], SignWith], *, authorize: Authorize
 ) -> SignBatch:
@@ -173,7 +178,7 @@ async def run_batch(
         try:
             made = await sign_item(repo, item, signing(item.role), authorize)
         except BenhanError as refused:
-            if refused.status >= 500 or refused.code in SIGNER_FAULTS:
+            if stops(refused):
                 await beat(repo, batch_id, refused.text)
                 break
             await end_item(repo, batch_id, item, "refused", refused.code, refused.text)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from benhan.base.errors import BenhanError
 from benhan.records.shapes import connection
-from benhan.records.sign_batch import SignBatch, SignItem, beat, end_item, sign_batch, sign_item
+from benhan.records.sign_batch import SignBatch, SignItem, beat, end_item, sign_batch, sign_item, stops
 from benhan.records.types import Authorize, SignWith
 from benhan.signing import AtTheToken, Prepared
 from benhan.store import Repository
@@ -50,10 +50,10 @@ async def prepare_batch(
 
     ``goes_on``: the caller gets the values itself at once; else the batch says that it waits for them.
 
-    A paper that cannot be signed is refused alone, as in ``run_batch``.
+    A paper that cannot be signed is refused alone, and what stops ``run_batch`` stops here too.
     """
     batch = await sign_batch(repo, batch_id)
-    held = {one.seq for one in await _kept(repo, batch_id)}
+    held, note = {one.seq for one in await _kept(repo, batch_id)}, "" if goes_on else NOTE
     for item in batch.items:
         if item.stage != "waiting" or item.seq in held:
             continue
@@ -63,10 +63,13 @@ async def prepare_batch(
         except AtTheToken as waiting:
             await _keep(repo, batch_id, item.seq, waiting.prepared)
         except BenhanError as refused:
+            if stops(refused):
+                note = refused.text
+                break
             await end_item(repo, batch_id, item, "refused", refused.code, refused.text)
         else:  # it bore the signature already
             await end_item(repo, batch_id, item, "signed", provenance=made.id)
-    await beat(repo, batch_id, "" if goes_on else NOTE)
+    await beat(repo, batch_id, note)
     return await prepared_of(repo, batch_id)
 
 
@@ -96,7 +99,8 @@ async def finish_batch(
             sign = signing(item.role, held[item.seq], values[item.seq])
             await _finish(repo, batch_id, item, sign, authorize)
     rest = await prepared_of(repo, batch_id)
-    await beat(repo, batch_id, NOTE if rest else "")
+    left = (await sign_batch(repo, batch_id)).waiting > 0  # what stopped the first phase still holds
+    await beat(repo, batch_id, NOTE if rest else batch.note if left else "")
     return await sign_batch(repo, batch_id)
 
 
