@@ -23,7 +23,7 @@ DOCTOR = Staff("Practitioner/bench", "Nguyễn Văn Thử", "000001/QNG-CCHN", "
 async def sign_many_bench(store: Store, sizes: Sizes) -> Result:
     """ms for each of 12 papers (11/BV2) signed with one PIN, p95; limit: the same bytes given to PAdES alone, median.
 
-    Everything a paper needs is in the figure: reads, PAdES-B-T by the authority of tests, blob, version, PDF, proof, audit.
+    Everything a paper needs is in the figure: reads, PAdES-B-LT by the authority of tests, blob, version, PDF, proof, audit.
     """
     tenant = await store.create_tenant("facility", "51B01", "Bệnh viện Thử nghiệm")
     repo = store.repo(Ctx(tenant, Actor(DOCTOR.reference, DOCTOR.name, "person")), SystemPolicy())
