@@ -61,8 +61,8 @@ class Ward:
     async def off(self) -> None:
         await asyncio.gather(self.responder.off(), self.lists.off())
 
-    async def as_doctor(self, role: str = "") -> SignWith:
-        keys, who = signing.KeyStore(self.repo), self.build.DOCTOR
+    async def as_doctor(self, role: str = "", staff: Any = None) -> SignWith:
+        keys, who = signing.KeyStore(self.repo), staff or self.build.DOCTOR
         if not await keys.certificates_of(who.reference):
             await keys.enrol(who.reference, who.name, who.licence, "246813")
         signer = await keys.signer_for(who.reference, "246813")
@@ -213,6 +213,81 @@ async def test_revoked_after_the_proved_time_leaves_it_good(ward: Ward) -> None:
     assert (await signing.verify_entry(data, cms, roots, ward.clock.now())).ok
 
 
+async def test_two_signers_of_a_paper_that_both_wait(ward: Ward) -> None:
+    """The second signs on top of the first; each is settled by itself, the file stays whole for both verifiers."""
+    record = await ward.build.an_inpatient_record(ward.repo)
+    await ward.build.write(record, ward.build.summary_answers())
+    for role in (ROLE, "bac_si_dieu_tri"):
+        sign = await ward.as_doctor(role)
+        await records.sign_paper(ward.repo, record.response_id, sign, authorize=everything_allowed)
+    assert len(await records.waiting_signatures(ward.repo)) == 2
+    await ward.on()
+    assert await ward.complete() == 2
+    signatures = (await records.paper(ward.repo, record.response_id)).signatures
+    assert [(s.standing, s.unasked) for s in signatures] == [(True, False)] * 2
+    pdf = await records.print_paper(ward.repo, record.response_id)
+    report = await signing.verify_pdf(pdf, signing.root_certificate(ward.settings), ward.clock.now())
+    assert (report.ok, len(report.parts)) == (True, 2), report
+    assert proved(pdf, ward)
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_a_paper_printed_anew_since_is_asked_by_its_old_print(ward: Ward, revoked: bool) -> None:
+    """The summary was written after the first signature, and signed in a new print: the first is judged all the same."""
+    record = await ward.build.an_inpatient_record(ward.repo)
+    await ward.as_doctor()
+    if revoked:
+        pki.hold(ward.folder, await ward.serial(), ward.clock)
+        ward.clock.move(minutes=1)
+    sign = await ward.as_doctor(ROLE)
+    first = await records.sign_paper(ward.repo, record.response_id, sign, authorize=everything_allowed)
+    await ward.build.write(record, ward.build.summary_answers())
+    await records.sign_paper(
+        ward.repo, record.response_id, await ward.as_doctor("bac_si_dieu_tri"), authorize=everything_allowed
+    )
+    if revoked:
+        pki.revoke(ward.folder, await ward.serial(), ward.clock)
+    await ward.on()
+    assert await ward.complete() == 2
+    signatures = (await records.paper(ward.repo, record.response_id)).signatures
+    assert [(s.standing, s.unasked, s.void_since is not None) for s in signatures] == [
+        (not revoked, False, revoked)
+    ] * 2
+    report = await print_with(ward, first)
+    assert report.sub == ("REVOKED" if revoked else ""), report
+
+
+async def test_the_other_signature_of_a_paper_that_was_signed_anew(ward: Ward) -> None:
+    """One of two is void, the paper is printed and signed anew; the other, then held, is judged by the print it is in."""
+    build = ward.build
+    record = await build.an_inpatient_record(ward.repo)
+    await build.write(record, build.summary_answers())
+    first, second = await ward.as_doctor(ROLE), await ward.as_doctor("bac_si_dieu_tri", build.HEAD)
+    pki.revoke(ward.folder, first.signer.certificate.serial_number, ward.clock)
+    ward.clock.move(minutes=1)
+    for sign in (first, second):
+        await records.sign_paper(ward.repo, record.response_id, sign, authorize=everything_allowed)
+    held = second.signer.certificate.serial_number
+    ward.clock.move(minutes=1)
+    pki.hold(ward.folder, held, ward.clock)
+    await ward.on()
+    assert await ward.complete() == 1
+    keys = signing.KeyStore(ward.repo)
+    await keys.set_status(build.DOCTOR.reference, "revoked", "mất khóa")
+    await keys.enrol(build.DOCTOR.reference, "Bác sĩ mới", "1", "246813")
+    again = await ward.as_doctor(ROLE)
+    await records.sign_paper(ward.repo, record.response_id, again, authorize=everything_allowed)
+    printed = await records.print_paper(ward.repo, record.response_id)
+    pki.lift(ward.folder, held, ward.clock)
+    ward.clock.move(minutes=6)
+    assert await ward.complete() == 1
+    signatures = (await records.paper(ward.repo, record.response_id)).signatures
+    assert [(s.standing, s.unasked) for s in signatures] == [(False, False), (True, False), (True, False)]
+    act = await ward.repo.read("Provenance", signatures[1].provenance_id)
+    assert (await print_with(ward, act)).parts[1].ok, "kept whole beside the new print"
+    assert await records.print_paper(ward.repo, record.response_id) == printed
+
+
 async def test_suspended_waits_until_it_is_lifted(ward: Ward, tmp_path: Path) -> None:
     """Signed while nobody could be asked; a hold is no answer yet. Lifted, it is settled; `openssl` agrees."""
     line_id = await ward.line()
@@ -290,6 +365,14 @@ async def test_the_seal_and_a_revoked_key_never_wait(ward: Ward) -> None:
         await ward.line()
     assert refused.value.code == "signing.certificate-revoked"
     assert await records.waiting_signatures(ward.repo) == []
+
+
+async def print_with(ward: Ward, act: Any) -> signing.Report:
+    """The print that a signature of a paper is in, as it is kept, judged."""
+    target = next(t["reference"] for t in act.data["target"] if "DocumentReference" in t["reference"])
+    document = await ward.repo.read("DocumentReference", target.partition("/")[2])
+    pdf = await ward.store.blobs.get(document.data["content"][0]["attachment"]["url"].rpartition(":")[2])
+    return await signing.verify_pdf(pdf, signing.root_certificate(ward.settings), ward.clock.now())
 
 
 async def shown(ward: Ward, line_id: str) -> Any:

@@ -87,12 +87,17 @@ async def put_paper(
     author: JsonObject,
     before: Stored | None,
     boxes: str = "",
+    anew: bool = False,
 ) -> Stored:
-    """Put a signed PDF away: a further signature renews its document, a new print replaces the one before."""
+    """Put a signed PDF away: a further signature renews its document, a new print (``anew``, or of another version)
+    replaces the one before, which stays as it is.
+    """
     sha256 = await tx.store.blobs.put(data)
     now = tx.clock.now()
     encounter_ref = response.data["encounter"]
-    same_print = before is not None and fact_of(before.data, "ban-cua-to") == str(response.version)
+    same_print = (
+        not anew and before is not None and fact_of(before.data, "ban-cua-to") == str(response.version)
+    )
     document: JsonObject = {
         "resourceType": "DocumentReference",
         "status": "current",

@@ -231,7 +231,14 @@ async def _put(
         if current.data["status"] == "in-progress":
             resource = await tx.update({**current.data, "status": "completed"}, if_match=current.version)
         document = await put_paper(
-            tx, paper.form, resource, signed, author=staff_ref(sign.staff), before=before, boxes=boxes
+            tx,
+            paper.form,
+            resource,
+            signed,
+            author=staff_ref(sign.staff),
+            before=before,
+            boxes=boxes,
+            anew=not paper.kept,
         )
         element = signature_element(sign, now, content="application/pdf")
         known = {

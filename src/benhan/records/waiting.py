@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from pyhanko.sign.timestamps import TimeStamper
 
-from benhan.base.errors import BenhanError, NeighbourFailed
+from benhan.base.errors import BenhanError, NeighbourFailed, NotFound
 from benhan.records.documents import content_of
 from benhan.records.shapes import connection, fact, fact_of, id_of, instant, with_extensions
 from benhan.records.signatures import ANSWERED, STAMPED, UNASKED, VOID, WAITING
@@ -75,6 +75,15 @@ class _Answer:
     again: BenhanError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The bytes a signature is in: of the print that was signed (``document``), else its own CMS."""
+
+    data: bytes
+    document: Stored | None
+    signed: Unasked | None
+
+
 async def note_waiting(tx: Repository, made: Stored, encounter_id: str) -> None:
     """In the transaction of a signature: put it into the queue when its token or its certificate's state is missing."""
     if fact_of(made.data, WAITING) or fact_of(made.data, UNASKED):
@@ -131,27 +140,20 @@ async def _put_off(repo: Repository, one: Waiting, code: str) -> None:
 async def _complete(repo: Repository, one: Waiting, tsa: TimeStamper) -> None:
     """Ask and stamp (no transaction is open meanwhile), keep what came, and mark it. Raises what is still missing."""
     act = await repo.read("Provenance", one.provenance_id)
-    element, document = act.data["signature"][0], None
-    if "data" in element:
-        held = base64.b64decode(element["data"])
-    else:
-        document = await repo.read("DocumentReference", _document_of(act))
-        held = await content_of(repo, document.data)
-    name = fact_of(act.data, UNASKED)
-    signed = unasked(held, name, pdf=document is not None) if name else None
-    answer = _Answer() if signed is None else await _asked(repo, signed)
-    data = await _completed(held, answer.evidence, tsa, pdf=document is not None)
-    if answer.again is not None and data == held:
+    held = await _held(repo, act)
+    answer = _Answer() if held.signed is None else await _asked(repo, held.signed)
+    data = await _completed(held.data, answer.evidence, tsa, pdf=held.document is not None)
+    if answer.again is not None and data == held.data:
         raise answer.again
     void = answer.revoked_at
-    if void is not None:
-        proved = _proved_at(data, name, pdf=document is not None) or repo.clock.now()
-        void = void if void <= proved else None
+    if void is not None and void > (_proved_at(held, data) or repo.clock.now()):
+        void = None
+    element = act.data["signature"][0]
     async with repo.transaction() as tx:
-        if document is None:
+        if held.document is None:
             element = {**element, "data": base64.b64encode(data).decode("ascii")}
-        elif data != held:
-            await _replace(tx, document, data)
+        elif data != held.data:
+            await _replace(tx, held.document, data)
         now = tx.clock.now()
         facts = _facts(act.data, now, void, settled=answer.again is None)
         await tx.update({**act.data, "extension": facts, "signature": [element]}, if_match=act.version)
@@ -160,6 +162,20 @@ async def _complete(repo: Repository, one: Waiting, tsa: TimeStamper) -> None:
             await connection(tx).execute(_DONE, (now, said, tx.ctx.tenant, one.provenance_id))
     if answer.again is not None:
         raise answer.again
+
+
+async def _held(repo: Repository, act: Stored) -> _Held:
+    """What a signature is in, and what its state is asked with. Raises: ``NotFound`` (records.signature-gone)."""
+    element, name = act.data["signature"][0], fact_of(act.data, UNASKED)
+    if "data" in element:
+        data = base64.b64decode(element["data"])
+        return _Held(data, None, unasked(data, name, pdf=False) if name else None)
+    document = await repo.read("DocumentReference", _document_of(act))
+    data = await content_of(repo, document.data)
+    signed = unasked(data, name, pdf=True) if name else None
+    if name and signed is None:
+        raise NotFound("records.signature-gone", "Không thấy chữ ký này trong tờ đã ký.")
+    return _Held(data, document, signed)
 
 
 async def _asked(repo: Repository, signed: Unasked) -> _Answer:
@@ -183,8 +199,11 @@ async def _completed(held: bytes, evidence: Evidence, tsa: TimeStamper, *, pdf: 
     return cms_answered(stamped, evidence) if came else stamped
 
 
-def _proved_at(data: bytes, name: str, *, pdf: bool) -> datetime | None:
-    signed = unasked(data, name, pdf=pdf)
+def _proved_at(held: _Held, data: bytes) -> datetime | None:
+    """The earliest time that the signature proves, with what was added to it just now."""
+    if held.signed is None:
+        return None
+    signed = unasked(data, held.signed.name, pdf=held.document is not None)
     return None if signed is None else signed.proved_at
 
 
