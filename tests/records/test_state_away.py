@@ -213,6 +213,7 @@ async def test_revoked_after_the_proved_time_leaves_it_good(ward: Ward) -> None:
     assert (await signing.verify_entry(data, cms, roots, ward.clock.now())).ok
 
 
+@pytest.mark.long
 async def test_two_signers_of_a_paper_that_both_wait(ward: Ward) -> None:
     """The second signs on top of the first; each is settled by itself, the file stays whole for both verifiers."""
     record = await ward.build.an_inpatient_record(ward.repo)
@@ -231,6 +232,7 @@ async def test_two_signers_of_a_paper_that_both_wait(ward: Ward) -> None:
     assert proved(pdf, ward)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("revoked", [False, True])
 async def test_a_paper_printed_anew_since_is_asked_by_its_old_print(ward: Ward, revoked: bool) -> None:
     """The summary was written after the first signature, and signed in a new print: the first is judged all the same."""
@@ -257,6 +259,7 @@ async def test_a_paper_printed_anew_since_is_asked_by_its_old_print(ward: Ward, 
     assert report.sub == ("REVOKED" if revoked else ""), report
 
 
+@pytest.mark.long
 async def test_the_other_signature_of_a_paper_that_was_signed_anew(ward: Ward) -> None:
     """One of two is void, the paper is printed and signed anew; the other, then held, is judged by the print it is in."""
     build = ward.build
@@ -320,13 +323,14 @@ async def test_suspended_waits_until_it_is_lifted(ward: Ward, tmp_path: Path) ->
     assert report.ok, report
 
 
+@pytest.mark.long
 async def test_any_order_of_outages_ends_well(ward: Ward) -> None:
     """Both services come and go, restarts between: as many wait as have no answer inside, and in the end none."""
     record = await ward.build.an_inpatient_record(ward.repo)
     sheet = await records.open_sheet(ward.repo, record.id, SHEET, ward.build.DOCTOR, ward.repo.clock.now())
     await ward.as_doctor()
     source, lines = random.Random(7), []
-    for number in range(14):
+    for number in range(80):
         act = source.choice(["sign", "sign", "complete", "responder", "lists", "restart"])
         if act == "sign":
             entry = Entry(ward.repo.clock.now(), ward.build.DOCTOR, f"Diễn biến {number}")

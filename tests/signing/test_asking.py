@@ -358,6 +358,7 @@ async def test_a_list_for_other_certificates_proves_nothing(authority: Authority
         assert (known is not None) is (scope is fitting), scope
 
 
+@pytest.mark.long
 async def test_a_service_that_keeps_us_waiting_is_left_alone_for_a_while(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
