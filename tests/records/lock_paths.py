@@ -52,6 +52,10 @@ PAGES: dict[str, str] = {
     ),
     "/mo-khan-cap/{grant}": "a verdict on an opening",
     "/viec/ket-qua": "notes who has seen a result",
+    **dict.fromkeys(
+        ("/luu-tru/tieu-huy/de-nghi", "/luu-tru/tieu-huy/quyet", "/luu-tru/tieu-huy/giu"),
+        "destruction by two people, in its own tests",
+    ),
     "/luu-tru/suc-khoe": "adds time stamps to sealed files, changes no content",
 }  # fmt: skip
 
@@ -117,6 +121,7 @@ TABLES = {
     **dict.fromkeys(("number_series", "number_range", "number_taken"), "numbers"),
     "record_waiting": "the queue of time stamps that come later",
     "result_seen": "append-only book of who has seen which result",
+    "record_doomed": "hashes of the files of a destroyed record, until they are removed",
     "record_proof": "what the keeper noted of sealed files",
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip

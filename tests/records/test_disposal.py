@@ -56,7 +56,7 @@ async def test_destruction_takes_content_files_and_leaves_a_certificate(
     for document in [*papers, box]:
         assert not await ward.store.blobs.exists(records.blob_of(document.data))
     assert await ward.count("QuestionnaireResponse", f"encounter=Encounter/{record.id}") == 0
-    certificate = json.loads(await ward.store.blobs.get(done.certificate))
+    certificate = json.loads(await ward.store.blobs.get(done.listing))
     assert certificate["so_luu_tru"] == "26/000001"
     assert certificate["nguoi_duyet"] == build.DIRECTOR.reference
     assert certificate["nguoi_de_nghi"] == build.DOCTOR.reference

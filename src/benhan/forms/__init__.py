@@ -46,8 +46,8 @@ their tables in the store. The face, in the order it is used:
     A complete invented answer set without errors, the same for the same seed.
 ``check_all(codes=()) -> list[Checked]``
     Every row of the list of forms with its state: page, paper, data and reference compared.
-``print_cover(Cover, printed_at)``, ``joined(pdfs)``, ``marked(pdf, watermark, text, code, address)``,
-``page_count(pdf)``
+``print_cover(Cover, printed_at)``, ``print_certificate(...)``, ``joined(pdfs)``,
+``marked(pdf, watermark, text, code, address)``, ``page_count(pdf)``
     Cover with contents, and PDFs one after another, for printing a set of papers or a whole record.
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
@@ -91,6 +91,7 @@ from benhan.forms.paper import (
     page_count,
     page_images,
     pdf,
+    print_certificate,
     print_cover,
     print_form,
 )
@@ -171,6 +172,7 @@ __all__ = [
     "parse_value",
     "pdf",
     "presence",
+    "print_certificate",
     "print_cover",
     "print_form",
     "questionnaire",

@@ -151,6 +151,8 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
     withdraw_release ; verify_code(store, code) -> CodeAnswer | None      for everybody, nothing of the patient
 
 End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
+    due_records(repo) -> list[DueRecord] ; refuse_destruction(repo, request_id, note, *, authorize) -> Request
+    stopped_destructions(repo) ; destructions(repo) ; certificate_of(repo, encounter_id, *, authorize) -> bytes
     destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
 Unread results (``unread``): unread_results(repo, khoa=None) -> Unread(rows, more) ; seen_by(repo, report_ids)
     acknowledge_result(repo, report_id, version, note="", *, authorize)     a critical one needs the note
@@ -218,7 +220,18 @@ from benhan.records.delegation import (
     end_delegation,
 )
 from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready, undo_discharge
-from benhan.records.disposal import Destruction, destroy_record, destruction, propose_destruction
+from benhan.records.disposal import (
+    Destruction,
+    DueRecord,
+    certificate_of,
+    destroy_record,
+    destruction,
+    destructions,
+    due_records,
+    propose_destruction,
+    refuse_destruction,
+    stopped_destructions,
+)
 from benhan.records.documents import blob_of, content_of, document_of, documents
 from benhan.records.entitlement import (
     add_coverage,
@@ -422,6 +435,7 @@ __all__ = [
     "Discharge",
     "DischargeDiagnosis",
     "DrugOrder",
+    "DueRecord",
     "Entitlement",
     "Entry",
     "Gap",
@@ -496,6 +510,7 @@ __all__ = [
     "cancel_order",
     "cancel_transfer",
     "case",
+    "certificate_of",
     "change_payer",
     "charge",
     "charge_bed_days",
@@ -520,6 +535,7 @@ __all__ = [
     "derived",
     "destroy_record",
     "destruction",
+    "destructions",
     "diagnosis_stage",
     "diagnosis_value",
     "discharge",
@@ -529,6 +545,7 @@ __all__ = [
     "document_of",
     "documents",
     "drug_orders",
+    "due_records",
     "encounter_by_ma_lk",
     "end_delegation",
     "end_sheet",
@@ -590,6 +607,7 @@ __all__ = [
     "record_state",
     "record_vitals",
     "records_owed",
+    "refuse_destruction",
     "register_patient",
     "release_file",
     "releases",
@@ -630,6 +648,7 @@ __all__ = [
     "stays",
     "stop_drug",
     "stopped_batches",
+    "stopped_destructions",
     "submit_claim_when_ready",
     "submit_record",
     "take_number",

@@ -1,67 +1,115 @@
-"""Destruction of a record whose time of keeping is over: proposal, approval by another, shredding, signed certificate.
+"""Destruction of records whose time of keeping is over: list, proposal, approval by another, shredding, signed certificate.
 
 What goes: the key of the record (no copy of its bytes in log or backup can be read again), its current and index rows
-(``store.destruction``, by the destroyer role), its files. What stays: that there was a record, its steps, the request, and
-the certificate. Stopped in between it goes on when asked again. Source: Luật Lưu trữ Điều 16, 36; TT 33/2025/TT-BYT.
+(``store.destruction``, by the destroyer role), what lies beside them in the clear (triggers on ``record_case``, migrations
+0545, 0690, 0790), its files and given copies, and the hub's copies (topic ``exchange.destroy``). What stays: that there was
+a record, its steps, the request, the audit and the certificate. Stopped in between it goes on when asked again.
+Source: Luật Lưu trữ Điều 16, 36; TT 33/2025/TT-BYT.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import date, timedelta
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
-from benhan.base.errors import Conflict
-from benhan.base.ids import new_uuid
-from benhan.records.cases import case
-from benhan.records.contents import contents
+from benhan.base.clock import local_date
+from benhan.base.errors import BenhanError, Conflict
+from benhan.records.cases import case, list_cases, locked_case
+from benhan.records.destruction_paper import Destruction, certify, destruction, destructions
 from benhan.records.documents import blob_of, documents
-from benhan.records.ink import ink_entry
 from benhan.records.paper_signing import shown_files
 from benhan.records.requests import Request, ask, decide, request
-from benhan.records.shapes import all_of, connection, house, instant
-from benhan.records.steps import step
+from benhan.records.shapes import all_of, connection
+from benhan.records.steps import retention_end, retention_rule, step
 from benhan.records.types import Authorize, Case, SignWith
 from benhan.store import Repository, Stored
 from benhan.store import destroy_record as shred
 
-_COLUMNS = "id, request_id, encounter_id, at, actor, resources, files, certificate, signature"
-_NEW = (
-    "insert into record_destruction (tenant, id, request_id, encounter_id, at, actor, resources, files, certificate,"
-    " signature) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+__all__ = [
+    "Destruction",
+    "DueRecord",
+    "certificate_of",
+    "destroy_record",
+    "destruction",
+    "destructions",
+    "due_records",
+    "propose_destruction",
+    "refuse_destruction",
+    "stopped_destructions",
+]
+
+HUB_TOPIC = "exchange.destroy"
+#: the shortest rule for a record of care (retention.yaml): nothing closed later than this can be due
+_SHORTEST = timedelta(days=365 * 10)
+_SEALED = (
+    "select distinct l.type, l.id from log l join record_key k on k.tenant = l.tenant and k.id = l.key_id"
+    " where l.tenant = %s and k.scope = %s order by 1, 2"
 )
-_READ = f"select {_COLUMNS} from record_destruction where tenant = %s and encounter_id = %s"  # noqa: S608 - constant
+_DOOMED = "select sha256 from record_doomed where tenant = %s and encounter_id = %s order by sha256"
+_GONE = "delete from record_doomed where tenant = %s and encounter_id = %s and sha256 = %s"
+_PLAN = "select detail from record_event where tenant = %s and encounter_id = %s and event = 'destroy'"
 
 
 @dataclass(frozen=True, slots=True)
-class Destruction:
-    """A destroyed record: ``files`` are hashes of what was removed, ``certificate`` and ``signature`` of blobs."""
+class DueRecord:
+    """A record whose longest rule is over: kind and years of the rule, last day of keeping."""
 
-    id: UUID
-    request_id: UUID
-    encounter_id: str
-    at: datetime
-    actor: str
-    resources: int
-    files: list[str]
-    certificate: str
-    signature: str
+    case: Case
+    rule: str
+    years: int
+    kept_until: date
+
+
+async def due_records(repo: Repository, *, limit: int = 500) -> list[DueRecord]:
+    """Archived and due records past the longest rule that fits them, the oldest first; permanent ones never.
+
+    Those under legal hold are listed (``case.legal_hold``), that it be seen why they cannot be proposed.
+    """
+    today, found = local_date(repo.clock.now()), []
+    for here in await list_cases(repo, ["archived", "due"], limit=100_000):
+        if here.closed_at is None or local_date(here.closed_at) + _SHORTEST > today:
+            continue
+        closed = local_date(here.closed_at)
+        try:
+            rule, years = await retention_rule(repo, here, closed)
+        except BenhanError:
+            continue  # no rule fits: a person must say how long it is kept
+        end = retention_end(closed, years)
+        if years is not None and end is not None and today > end:
+            found.append(DueRecord(here, rule, years, end))
+    return sorted(found, key=lambda d: (d.kept_until, d.case.encounter_id))[:limit]
 
 
 async def propose_destruction(
     repo: Repository, encounter_id: str, reason: str, *, authorize: Authorize
 ) -> Request:
-    """Propose a record that is due. Raises: ``Conflict`` records.not-due, records.legal-hold."""
-    here = await case(repo, encounter_id)
-    if here.state != "due":
-        raise Conflict("records.not-due", "Hồ sơ chưa được ghi là hết hạn lưu trữ.")
-    if here.legal_hold:
-        raise Conflict("records.legal-hold", "Hồ sơ đang bị giữ theo yêu cầu pháp lý, không được tiêu hủy.")
-    return await ask(repo, encounter_id, "destroy", reason, authorize=authorize)
+    """Propose a record past its time of keeping; an archived one becomes due by it.
+
+    Raises: ``Conflict`` records.not-due, records.legal-hold, records.retention-not-over, records.already-proposed.
+    """
+    async with repo.transaction() as tx:
+        here = await locked_case(tx, encounter_id)
+        if here.legal_hold:
+            raise _held()
+        if here.state == "archived" and await _is_over(tx, here):
+            here = await step(tx, encounter_id, "mark_due", authorize=authorize)
+        if here.state != "due":
+            raise Conflict("records.not-due", "Hồ sơ chưa được ghi là hết hạn lưu trữ.")
+        open_ = "select 1 from record_request where tenant = %s and encounter_id = %s and kind = 'destroy' and decision is null"
+        if await tx.one(open_, (tx.ctx.tenant, encounter_id)) is not None:
+            raise Conflict("records.already-proposed", "Hồ sơ này đã có đề nghị tiêu hủy đang chờ duyệt.")
+        return await ask(tx, encounter_id, "destroy", reason, authorize=authorize)
+
+
+async def refuse_destruction(
+    repo: Repository, request_id: UUID, note: str, *, authorize: Authorize
+) -> Request:
+    """Refuse a proposal: the record goes back to the archive with the reason."""
+    async with repo.transaction() as tx:
+        refused = await decide(tx, request_id, False, authorize=authorize, note=note)
+        await step(tx, refused.encounter_id, "extend", authorize=authorize, reason=note)
+        return refused
 
 
 async def destroy_record(
@@ -73,23 +121,70 @@ async def destroy_record(
     """
     wish = await request(repo, request_id)
     here = await case(repo, wish.encounter_id)
+    authorize("record.destroy", here.khoa)
     if here.state != "destroyed":
-        scopes, files = await _scopes(repo, here), await _files(repo, wish.encounter_id)
-        async with repo.transaction() as tx:
-            await decide(tx, request_id, True, authorize=authorize)
-            await step(
-                tx, wish.encounter_id, "destroy", authorize=authorize, reason=wish.reason, request=request_id,
-                detail={"files": files, "scopes": scopes},
-            )  # fmt: skip
-    elif await destruction(repo, wish.encounter_id) is not None:
+        await _decide_and_forget(repo, here, wish, authorize)
+    elif wish.decision != "approved" or await destruction(repo, wish.encounter_id) is not None:
         raise Conflict("records.already-decided", "Yêu cầu đã được quyết định.")
-    else:
-        authorize("record.destroy", here.khoa)
-        scopes, files = await _planned(repo, wish.encounter_id)
-    gone = await shred(repo, scopes, wish.reason)
+    scopes, files, planned = await _plan(repo, wish.encounter_id)
+    gone = max(planned, await shred(repo, scopes, wish.reason))
     for sha256 in files:
         await repo.store.blobs.destroy(sha256)
-    return await _certify(repo, here, await request(repo, request_id), gone, files, seal)
+    async with repo.transaction() as tx:
+        for sha256 in await _doomed(tx, wish.encounter_id):
+            await tx.one(_GONE + " returning 1", (tx.ctx.tenant, wish.encounter_id, sha256))
+    return await certify(repo, here, await request(repo, request_id), gone, files, seal)
+
+
+async def stopped_destructions(repo: Repository) -> list[Request]:
+    """Approved proposals whose destruction was interrupted: asked for again (``destroy_record``) it goes on."""
+    sql = (
+        "select r.id from record_request r join record_case c on c.tenant = r.tenant and c.encounter_id = r.encounter_id"
+        " where r.tenant = %s and r.kind = 'destroy' and r.used_at is not null and c.state = 'destroyed'"
+        " and not exists (select from record_destruction d where d.tenant = r.tenant and d.encounter_id = r.encounter_id)"
+        " order by r.decided_at"
+    )
+    async with repo.transaction() as tx:
+        return [await request(tx, row[0]) for row in await tx.all(sql, (tx.ctx.tenant,))]
+
+
+async def certificate_of(repo: Repository, encounter_id: str, *, authorize: Authorize) -> bytes:
+    """The signed certificate (PDF). Raises: ``Conflict`` (records.not-destroyed)."""
+    found, here = await destruction(repo, encounter_id), await case(repo, encounter_id)
+    authorize("archive.keep", here.khoa)
+    if found is None:
+        raise Conflict("records.not-destroyed", "Hồ sơ chưa được tiêu hủy.")
+    return await repo.store.blobs.get(found.certificate)
+
+
+async def _decide_and_forget(repo: Repository, here: Case, wish: Request, authorize: Authorize) -> None:
+    """One transaction: decision, state, what lies in the clear; after it nothing can hold the record any more."""
+    everything = repo.store.system_repo(repo.ctx.tenant)  # what is hidden from the approver goes as well
+    (scopes, resources), files = await _scopes(everything, here), await _files(everything, here.encounter_id)
+    papers = [d.id for d in await documents(everything, here.encounter_id)]
+    async with repo.transaction() as tx:
+        if (await locked_case(tx, here.encounter_id)).legal_hold:
+            raise _held()
+        await decide(tx, wish.id, True, authorize=authorize)
+        await step(
+            tx, here.encounter_id, "destroy", authorize=authorize, reason=wish.reason, request=wish.id,
+            detail={"files": files, "scopes": scopes, "resources": resources},
+        )  # fmt: skip
+        await tx.outbox(
+            HUB_TOPIC, here.encounter_id, {"encounter": here.encounter_id, "ma_lk": here.ma_lk, "documents": papers}
+        )  # fmt: skip
+
+
+async def _is_over(tx: Repository, here: Case) -> bool:
+    if here.closed_at is None:
+        return False
+    closed = local_date(here.closed_at)
+    end = retention_end(closed, (await retention_rule(tx, here, closed))[1])
+    return end is not None and local_date(tx.clock.now()) > end
+
+
+def _held() -> Conflict:
+    return Conflict("records.legal-hold", "Hồ sơ đang bị giữ theo yêu cầu pháp lý, không được tiêu hủy.")
 
 
 async def _files(repo: Repository, encounter_id: str) -> list[str]:
@@ -102,58 +197,27 @@ async def _files(repo: Repository, encounter_id: str) -> list[str]:
     return sorted(found | set(await shown_files(repo, encounter_id)))
 
 
-async def _scopes(repo: Repository, here: Case) -> list[str]:
-    """What the keys are called: the record's own, and those of its signatures, which stand by themselves."""
-    signatures = {s.id for s in await contents(repo, here) if s.type == "Provenance"}
-    for document in await documents(repo, here.encounter_id):
-        target = f"DocumentReference/{document.id}"
-        signatures |= {s.id for s in await all_of(repo, "Provenance", [("target", target)])}
-    return [f"Encounter/{here.encounter_id}", *sorted(f"Provenance/{i}" for i in signatures)]
-
-
-async def _planned(repo: Repository, encounter_id: str) -> tuple[list[str], list[str]]:
-    sql = "select detail from record_event where tenant = %s and encounter_id = %s and event = 'destroy'"
+async def _scopes(repo: Repository, here: Case) -> tuple[list[str], int]:
+    """What the keys are called (the record's own, those of its signatures, which stand by themselves); resources under them."""
+    own = f"Encounter/{here.encounter_id}"
     async with repo.transaction() as tx:
-        row = await (await connection(tx).execute(sql, (tx.ctx.tenant, encounter_id))).fetchone()
-    return ([], []) if row is None else (list(row[0]["scopes"]), list(row[0]["files"]))
+        sealed = [f"{r[0]}/{r[1]}" for r in await tx.all(_SEALED, (tx.ctx.tenant, own))]
+    signatures: set[str] = set()
+    for start in range(0, len(sealed), 40):
+        targets = ",".join(sealed[start : start + 40])
+        signatures |= {s.id for s in await all_of(repo, "Provenance", [("target", targets)])}
+    return [own, *sorted(f"Provenance/{i}" for i in signatures)], len(sealed) + len(signatures)
 
 
-async def _certify(
-    repo: Repository, here: Case, wish: Request, resources: int, files: list[str], seal: SignWith
-) -> Destruction:
-    place, now = await house(repo), repo.clock.now()
-    text: dict[str, Any] = {
-        "giay": "Chứng nhận tiêu hủy hồ sơ bệnh án",
-        "co_so": {"ma": place.code, "ten": place.name},
-        "so_luu_tru": here.so_luu_tru,
-        "so_benh_an": here.so_benh_an,
-        "ma_lk": here.ma_lk,
-        "ly_do": wish.reason,
-        "nguoi_de_nghi": wish.asked_by,
-        "de_nghi_luc": instant(wish.asked_at),
-        "nguoi_duyet": wish.decided_by,
-        "tieu_huy_luc": instant(now),
-        "so_tai_lieu": resources,
-        "tep_da_xoa": files,
-        "cach": "Xóa khóa mã hóa của hồ sơ, các dòng hiện hành, chỉ mục và tệp; bản sao lưu không còn đọc được.",
-    }
-    data = json.dumps(text, ensure_ascii=False, indent=1).encode()
-    signature = await ink_entry(data, seal)
+async def _plan(repo: Repository, encounter_id: str) -> tuple[list[str], list[str], int]:
+    """Scopes, files (with those that the triggers named) and the number of resources, as written down at the decision."""
     async with repo.transaction() as tx:
-        certificate, signed = await tx.store.blobs.put(data), await tx.store.blobs.put(signature)
-        values = (
-            tx.ctx.tenant, new_uuid(clock=tx.clock), wish.id, here.encounter_id, now, tx.ctx.actor.reference, resources,
-            Jsonb(files), certificate, signed,
-        )  # fmt: skip
-        await connection(tx).execute(_NEW, values)
-    found = await destruction(repo, here.encounter_id)
-    if found is None:
-        raise Conflict("records.already-decided", "Yêu cầu đã được quyết định.")
-    return found
+        row = await (await connection(tx).execute(_PLAN, (tx.ctx.tenant, encounter_id))).fetchone()
+        doomed = await _doomed(tx, encounter_id)
+    plan = {} if row is None else row[0]
+    files = {*plan.get("files", []), *doomed}
+    return list(plan.get("scopes", [])), sorted(files), int(plan.get("resources", 0))
 
 
-async def destruction(repo: Repository, encounter_id: str) -> Destruction | None:
-    """How a record was destroyed; None when it was not."""
-    async with repo.transaction() as tx:
-        row = await (await connection(tx).execute(_READ, (tx.ctx.tenant, encounter_id))).fetchone()
-        return None if row is None else Destruction(*row)
+async def _doomed(tx: Repository, encounter_id: str) -> list[str]:
+    return [str(r[0]) for r in await tx.all(_DOOMED, (tx.ctx.tenant, encounter_id))]

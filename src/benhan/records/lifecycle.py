@@ -122,13 +122,15 @@ async def set_legal_hold(
 ) -> Case:
     """Hold a record (or release it) on request of an authority: while held it is not destroyed.
 
-    Raises: ``RuleViolation`` (records.reason-needed); ``Conflict`` (records.legal-hold-unchanged).
+    Raises: ``RuleViolation`` (records.reason-needed); ``Conflict`` (records.legal-hold-unchanged, records.already-destroyed).
     """
     if not reason.strip():
         raise RuleViolation("records.reason-needed", "Bước này phải nêu lý do.", expression="reason")
     async with repo.transaction() as tx:
         before = await locked_case(tx, encounter_id)
         authorize("record.hold", before.khoa)
+        if before.state == "destroyed":
+            raise Conflict("records.already-destroyed", "Hồ sơ đã tiêu hủy, không giữ được nữa.")
         if before.legal_hold == held:
             raise Conflict("records.legal-hold-unchanged", "Trạng thái giữ hồ sơ không đổi.")
         await set_hold(tx, encounter_id, held)

@@ -31,6 +31,7 @@ from benhan.web import (
     claims,
     closing,
     desk,
+    destruction,
     errors,
     exchange_queue,
     form_admin,
@@ -108,8 +109,8 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_far, signing_duties, keys,
-        orders, sheets, vitals, closing, binder, release, keeping, verify_code, form_admin, history, break_glass, referrals,
-        exchange_queue, oversight, steward, claims, claim_rules, unread,
+        orders, sheets, vitals, closing, binder, release, keeping, destruction, verify_code, form_admin, history, break_glass,
+        referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 
