@@ -90,7 +90,7 @@ async def test_pulled_out_in_mid_batch(ward: Repository, build: Any, tmp_path: P
         assert said.count("Signature is Valid.") == 1
 
 
-async def test_a_fault_of_the_signer_stops_at_the_first(ward: Repository, build: Any, code: str) -> None:
+async def test_a_fault_of_the_signer_stops_at_the_first(ward: Repository, build: Any) -> None:
     """A wrong PIN is not tried on every paper (that would lock the token), and no paper is called refused for it."""
     made = await build.some_papers(ward, 2)
     keys = signing.KeyStore(ward)

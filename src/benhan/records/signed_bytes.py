@@ -38,6 +38,11 @@ async def byte_signature(repo: Repository, stored: Stored) -> Stored | None:
 
 
 async def last_signature(repo: Repository, stored: Stored) -> Stored | None:
-    """The newest ``Provenance`` of a signature over exactly this version, of whatever worth."""
-    acts = [p for p in await provenances(repo, stored) if activity(p.data) == SIGN]
-    return next((p for p in reversed(acts) if signed_version(p.data) == stored.version), None)
+    """The newest ``Provenance`` of a signature over exactly this version; one without value only when there is no other."""
+    acts = [
+        p
+        for p in await provenances(repo, stored)
+        if activity(p.data) == SIGN and signed_version(p.data) == stored.version
+    ]
+    good = [p for p in acts if not fact_of(p.data, VOID)]
+    return next(reversed(good or acts), None)
