@@ -41,7 +41,17 @@ class PlainInk:
     """Signs by writing the field and the name behind the bytes; enough to see what was signed by whom."""
 
     async def sign_pdf(
-        self, pdf: bytes, signer: Any, *, field: str, reason: str, name: str, tsa: Any, place: Any, role: str
+        self,
+        pdf: bytes,
+        signer: Any,
+        *,
+        field: str,
+        reason: str,
+        name: str,
+        tsa: Any,
+        place: Any,
+        role: str,
+        **_: Any,
     ) -> bytes:
         return pdf + f"\n%{field}|{name}|{reason}".encode()
 

@@ -18,7 +18,8 @@ PAGES: dict[str, str] = {
             "/dot/{encounter}/sinh-hieu",
             "/dot/{encounter}/kiem-tra", "/dot/{encounter}/giay-bhyt", "/dot/{encounter}/the",
             "/dot/{encounter}/vien-phi", "/viec/ky", "/viec/ky/lan/{batch}", "/viec/ky/lan/{batch}/chu-ky",
-            "/viec/ky/lan/{batch}/thoi", "/nguoi-benh/{patient}/benh-su-tinh",
+            "/viec/ky/lan/{batch}/thoi", "/giay/{response}/ky-tay", "/ky-tay/xem/{hand}", "/ky-tay/{token}",
+            "/nguoi-benh/{patient}/benh-su-tinh",
             "/giay/{response}/tra-lai", "/giay/{response}/gui-lai",
             "/nguoi-benh/{patient}/benh-su-tinh/quyen", "/tiep-don/nhap-vien/{patient}", "/bhyt/ho-so/{ma_lk}/gui",
             "/bhyt/ho-so/{ma_lk}/cho-qua", "/bhyt/ho-so/{ma_lk}/dong", "/bhyt/ho-so/{ma_lk}/sua",
@@ -113,6 +114,7 @@ TABLES = {
     ),
     **dict.fromkeys(("tenant", "tenant_code", "tenant_key", "record_key", "installation"), "installation and keys"),
     "record_delegation": "who signs for whom",
+    "record_hand": "drawings that wait for their witness; the signing is attacked",
     "record_shown": "prints that wait for a signature",
     **dict.fromkeys(
         ("record_sign_batch", "record_sign_item", "record_sign_prepared"),

@@ -96,6 +96,8 @@ Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
     prepare_batch(repo, id, signing, *, authorize) -> [ToSign(seq, prepared)]    a key that is elsewhere: two phases
     finish_batch(repo, id, {seq: value}, signing, *, authorize) -> SignBatch
     prepared_of(repo, id) ; give_up_batch(repo, id)
+    ask_hand(repo, response_id, role, shown, witness, *, authorize) -> (Hand, token)   a patient signs on a tablet (``by_hand``)
+    draw_hand(store, token, png, *, name, relation, number, device) ; witness_hand(repo, id, SignWith, *, authorize) ; drop_hand
     claim_batch(repo, id) ; run_batch(repo, id, role -> SignWith, *, authorize) -> SignBatch     many papers, one PIN
     withdraw_signature(repo, response_id, staff: Staff, reason, *, authorize) -> Stored (Provenance)
     return_paper(repo, response_id, staff, reason, *, authorize) ; resend_paper(repo, response_id, staff, answer)
@@ -194,6 +196,16 @@ from benhan.records.admission import (
 )
 from benhan.records.archive import Scrub, scrub, scrubs
 from benhan.records.binder import binder
+from benhan.records.by_hand import (
+    Hand,
+    ask_hand,
+    draw_hand,
+    drop_hand,
+    hand_by_token,
+    hand_of,
+    picture_of,
+    witness_hand,
+)
 from benhan.records.cases import case, events, list_cases
 from benhan.records.charges import (
     OTHER_SOURCES,
@@ -329,7 +341,7 @@ from benhan.records.sign_batch import (
 )
 from benhan.records.sign_far import ToSign, finish_batch, give_up_batch, prepare_batch, prepared_of
 from benhan.records.signed_bytes import byte_signature, sign_bytes
-from benhan.records.signers import Reader
+from benhan.records.signers import Reader, is_patients
 from benhan.records.states import Transition, allowed_events, closed_states, state_title, states, transition
 from benhan.records.stays import (
     accept_transfer,
@@ -439,6 +451,7 @@ __all__ = [
     "Entitlement",
     "Entry",
     "Gap",
+    "Hand",
     "IssuedPaper",
     "Kept",
     "LabOrder",
@@ -497,6 +510,7 @@ __all__ = [
     "amend_entry",
     "archive_record",
     "ask",
+    "ask_hand",
     "ask_release",
     "at_risk",
     "beat",
@@ -544,6 +558,8 @@ __all__ = [
     "document_bundle",
     "document_of",
     "documents",
+    "draw_hand",
+    "drop_hand",
     "drug_orders",
     "due_records",
     "encounter_by_ma_lk",
@@ -565,7 +581,10 @@ __all__ = [
     "form_of",
     "from_xml",
     "give_up_batch",
+    "hand_by_token",
+    "hand_of",
     "ho_so_benh_an",
+    "is_patients",
     "issue_discharge_paper",
     "issue_paper",
     "kept",
@@ -593,6 +612,7 @@ __all__ = [
     "papers_to_sign",
     "payments",
     "pending_transfers",
+    "picture_of",
     "prepare_batch",
     "prepared_of",
     "print_paper",
@@ -668,4 +688,5 @@ __all__ = [
     "withdraw_coverage",
     "withdraw_release",
     "withdraw_signature",
+    "witness_hand",
 ]

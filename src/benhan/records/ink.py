@@ -20,18 +20,30 @@ _AUTHOR = {
 
 
 async def ink_pdf(
-    pdf: bytes, sign: SignWith, *, field: str, reason: str, place: signing.Place | None = None, role: str = ""
+    pdf: bytes,
+    sign: SignWith,
+    *,
+    field: str,
+    reason: str,
+    place: signing.Place | None = None,
+    role: str = "",
+    name: str = "",
+    drawing: bytes | None = None,
 ) -> bytes:
-    """The PDF with one more PAdES signature in ``field``, visible in ``place``, with the signer's ``role``."""
+    """The PDF with one more PAdES signature in ``field``, visible in ``place``, with the signer's ``role``.
+
+    ``name``, ``drawing``: of a person who signs by hand, with the signer as witness.
+    """
     return await signing.sign_pdf(
         pdf,
         sign.signer,
         field=field,
         reason=reason,
-        name=sign.staff.name,
+        name=name or sign.staff.name,
         tsa=sign.tsa,
         place=place,
         role=role,
+        drawing=drawing,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from benhan.base.clock import local
 from benhan.base.errors import Conflict, Issue, NotFound, RuleViolation
 from benhan.forms import Form, SignaturePlace, answers, check
 from benhan.records.cases import case
@@ -33,8 +34,10 @@ from benhan.records.ink import ink_pdf, signature_element, waiting
 from benhan.records.returning import returned
 from benhan.records.shapes import connection, fact_of, id_of, staff_ref, with_extensions
 from benhan.records.signatures import may_sign, next_order, provenances, signatures_of, signing_provenance
-from benhan.records.types import Authorize, Signature, SignWith
+from benhan.records.signers import is_patients
+from benhan.records.types import Authorize, ByHand, JsonObject, Signature, SignWith
 from benhan.records.waiting import note_waiting
+from benhan.signing import Place
 from benhan.store import Repository, Stored
 
 #: fact of a signature's ``Provenance``: SHA-256 of the bytes that were shown and signed
@@ -173,15 +176,23 @@ async def shown_files(repo: Repository, encounter_id: str) -> list[str]:
 
 
 async def sign_paper(
-    repo: Repository, response_id: str, sign: SignWith, *, authorize: Authorize, shown: str | None = None
+    repo: Repository,
+    response_id: str,
+    sign: SignWith,
+    *,
+    authorize: Authorize,
+    shown: str | None = None,
+    hand: ByHand | None = None,
 ) -> Stored:
     """Sign the present version in a role of the form: PDF → PAdES → blob, ``DocumentReference``, ``Provenance``.
 
     The form's order of signers is kept; for another only under a delegation of these days (ký thay). Printing and
     signing happen before the writing transaction opens. ``shown``: the what-you-see hash; those bytes are signed or nothing is.
 
-    Raises: ``RuleViolation`` (records.not-your-turn, records.form-incomplete); ``Conflict`` (records.paper-returned,
-    records.changed-since-shown, records.changed-while-signing); ``NotAllowed`` of ``authorize``.
+    ``hand``: in a place of the patient, what he drew; ``sign`` is then the witness, whose signature covers the picture.
+
+    Raises: ``RuleViolation`` (records.not-your-turn, records.patients-place, records.form-incomplete); ``Conflict``
+    (records.paper-returned, records.changed-since-shown, records.changed-while-signing); ``NotAllowed`` of ``authorize``.
     """
     paper = await _read(repo, response_id)
     stored, form = paper.stored, paper.form
@@ -190,6 +201,11 @@ async def sign_paper(
         raise RuleViolation(
             "records.not-your-turn", "Chưa đến lượt ký, hoặc vai trò này đã ký.", expression="role"
         )
+    if is_patients(place) is (hand is None):
+        raise RuleViolation(
+            "records.patients-place", "Chỗ này người bệnh hoặc thân nhân ký tay, có nhân viên chứng kiến.",
+            expression="role",
+        )  # fmt: skip
     if paper.returned:
         raise Conflict("records.paper-returned", "Giấy đã bị trả lại, chờ người lập sửa.")
     khoa, permission = (await case(repo, paper.encounter_id)).khoa, place.permission or "form.sign"
@@ -198,17 +214,27 @@ async def sign_paper(
     refuse_incomplete(form, answers(form, stored.data))
     now = repo.clock.now()
     base, boxes = await _base(repo, paper, now, shown)
-    signed = await ink_pdf(
-        base,
-        sign,
-        field=field_name(place),
-        reason=sign.reason or title,
-        place=place_of(boxes, place.role),
-        role=title,
-    )
-    made = await _put(repo, paper, sign, signed, boxes, now, hashlib.sha256(base).hexdigest(), behalf)
+    where = place_of(boxes, place.role)
+    if hand is None:
+        told = sign.reason or title
+        signed = await ink_pdf(base, sign, field=field_name(place), reason=told, place=where, role=title)
+    else:
+        signed = await _witnessed(base, sign, place, where, hand)
+    made = await _put(repo, paper, sign, signed, boxes, now, hashlib.sha256(base).hexdigest(), behalf, hand)
     await _forget(repo, response_id, now, every=True)
     return made
+
+
+async def _witnessed(
+    base: bytes, sign: SignWith, place: SignaturePlace, where: Place | None, hand: ByHand
+) -> bytes:
+    """The picture in its place, covered by the witness's signature, which names the picture's hash."""
+    who = f"{hand.name} ({hand.relation})" if hand.relation else hand.name
+    reason = f"{place.title}: {who} ký tay lúc {local(hand.drawn_at):%H:%M %d/%m/%Y}, SHA-256 của hình {hand.sha256}"
+    return await ink_pdf(
+        base, sign, field=field_name(place), reason=reason, place=where, role=f"Chứng kiến: {sign.staff.name}", name=who,
+        drawing=hand.picture,
+    )  # fmt: skip
 
 
 async def _put(
@@ -220,6 +246,7 @@ async def _put(
     now: datetime,
     seen: str,
     behalf: Delegation | None,
+    hand: ByHand | None,
 ) -> Stored:
     """The writing transaction of a signature."""
     before = paper.before
@@ -247,8 +274,15 @@ async def _put(
             SEEN: seen,
             **waiting(signed, sign, now, pdf=True),
             "uy-quyen": str(behalf.id) if behalf else "",
+            **(
+                {"ky-tay": hand.sha256, "ky-tay-may": hand.device, "ky-tay-giay-to": hand.number}
+                if hand
+                else {}
+            ),
         }
         signed_by = signing_provenance(sign, resource, document, now, element, known)
+        if hand is not None:
+            _by_hand(signed_by, resource.data["subject"], hand)
         if behalf is not None:
             signed_by["agent"][0]["onBehalfOf"] = {
                 "reference": behalf.from_staff,
@@ -258,6 +292,20 @@ async def _put(
         await note_waiting(tx, made, paper.encounter_id)
         await extract(tx, resource, sign.staff)
         return made
+
+
+def _by_hand(signed_by: JsonObject, patient: JsonObject, hand: ByHand) -> None:
+    """The one who drew stands first, the signer of the bytes behind him as the witness (FHIR provenance-agent-type)."""
+    witness = signed_by["agent"][0]
+    role = witness.pop("role", [])
+    drawn: JsonObject = {"role": role, "who": {**patient, "display": hand.name}}
+    if hand.relation:
+        drawn = {"role": role, "who": {"display": f"{hand.name} ({hand.relation})"}, "onBehalfOf": patient}
+    coding = {
+        "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
+        "code": "verifier",
+    }
+    signed_by["agent"] = [drawn, {**witness, "type": {"coding": [coding], "text": "Chứng kiến"}}]
 
 
 async def _base(repo: Repository, paper: _Paper, now: datetime, shown: str | None) -> tuple[bytes, str]:

@@ -87,7 +87,7 @@ async def signatures_of(
         role = agent["role"][0]["coding"][0]["code"] if "role" in agent else ""
         found.append(
             Signature(
-                act.id, role, titles.get(role, role), agent["who"]["reference"], agent["who"].get("display", ""),
+                act.id, role, titles.get(role, role), agent["who"].get("reference", ""), agent["who"].get("display", ""),
                 must(act.data["recorded"]), version, stands, act.id in withdrawn, bool(fact_of(act.data, WAITING)),
                 agent.get("onBehalfOf", {}).get("display", ""), bool(fact_of(act.data, UNASKED)),
                 must(void) if void else None,

@@ -35,6 +35,22 @@ class Staff:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """What a patient or relative drew: picture (PNG) and its SHA-256, who, in what relation, on which device, when.
+
+    ``relation`` is empty for the patient himself; ``number`` of an identity paper, if told.
+    """
+
+    picture: bytes
+    sha256: str
+    name: str
+    relation: str
+    number: str
+    device: str
+    drawn_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SignWith:
     """How somebody signs: the opened two-phase signer, who, in which role of the form."""
 

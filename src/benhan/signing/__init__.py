@@ -18,6 +18,7 @@ from benhan.signing.cades import cades_finish, cades_prepare, entry_signature, s
 from benhan.signing.container import seal
 from benhan.signing.csc import AgentSigner, CscService, CscSigner
 from benhan.signing.csc_simulator import CscSimulator
+from benhan.signing.drawing import clean_png
 from benhan.signing.evidence import (
     CertificateHeld,
     CertificateRevoked,
@@ -111,6 +112,7 @@ __all__ = [
     "cades_finish",
     "cades_prepare",
     "check_audit",
+    "clean_png",
     "cms_answered",
     "cms_stamped",
     "cms_waits",

@@ -30,6 +30,7 @@ from benhan.base.clock import SYSTEM_CLOCK, Clock, local
 from benhan.base.errors import InvalidInput
 from benhan.base.json_door import loads_object
 from benhan.signing.cades import _external
+from benhan.signing.drawing import Picture
 from benhan.signing.evidence import Evidence
 from benhan.signing.later import with_token
 from benhan.signing.resuming import resumed
@@ -42,6 +43,10 @@ _LETTERS = 34
 _LINES = 4
 _INSIDE = SimpleBoxLayoutRule(
     x_align=AxisAlignment.ALIGN_MID, y_align=AxisAlignment.ALIGN_MID, margins=Margins(2, 2, 2, 2)
+)
+#: below a hand-drawn signature
+_BELOW = SimpleBoxLayoutRule(
+    x_align=AxisAlignment.ALIGN_MID, y_align=AxisAlignment.ALIGN_MIN, margins=Margins(2, 2, 2, 2)
 )
 FONT: Path = Path(__file__).parent / "fonts" / "signature.ttf"
 
@@ -64,6 +69,7 @@ async def pdf_prepare(
     place: Place | None = None,
     clock: Clock = SYSTEM_CLOCK,
     role: str = "",
+    drawing: bytes | None = None,
 ) -> Prepared:
     """First phase: the PDF with its signature field and empty container, and the attributes to be signed.
 
@@ -76,7 +82,7 @@ async def pdf_prepare(
     if place is not None:
         left, bottom, right, top = (round(v) for v in place.box)
         spec = SigFieldSpec(field, on_page=place.page, box=(left, bottom, right, top))
-    stamp = None if place is None else _appearance(name, role, clock)
+    stamp = None if place is None else _appearance(name, role, clock, drawing)
     return await asyncio.to_thread(
         lambda: asyncio.run(_prepare(pdf, signer, spec, stamp, evidence, reason, name))
     )
@@ -131,23 +137,28 @@ def _writer(pdf: bytes) -> IncrementalPdfFileWriter:
         raise InvalidInput("signing.not-a-pdf", "Tệp không phải PDF đọc được nên không ký.") from None
 
 
-def _appearance(name: str, role: str, clock: Clock) -> TextStampStyle:
+def _appearance(name: str, role: str, clock: Clock, drawing: bytes | None = None) -> TextStampStyle:
+    """Name, role and time; over a hand-drawn signature (PNG) where there is one."""
     from pyhanko.pdf_utils.font.opentype import (
         GlyphAccumulatorFactory,
     )  # half a second of font tools, on first use
 
+    size, leading = (9, 11) if drawing is None else (6, 7)
     text_style = pdf_text.TextBoxStyle(
-        font=GlyphAccumulatorFactory(str(FONT)), font_size=9, border_width=0, leading=11
+        font=GlyphAccumulatorFactory(str(FONT)), font_size=size, border_width=0, leading=leading
     )
     when = local(clock.now()).strftime("%d/%m/%Y %H:%M:%S")
     who, what = (textwrap.wrap(text, _LETTERS) for text in (f"Ký bởi: {name}", role))
     lines = [*who, *(what if len(who) + len(what) <= _LINES - 1 else ()), f"Ngày ký: {when}"]
+    if drawing is not None:
+        lines = [f"Ký tay: {name}", f"{role}, {when}"]
     return TextStampStyle(
         stamp_text="\n".join(lines).replace("%", "%%"),
         text_box_style=text_style,
         border_width=0,
-        background=None,
-        inner_content_layout=_INSIDE,
+        background=None if drawing is None else Picture(drawing),
+        background_opacity=1.0,
+        inner_content_layout=_INSIDE if drawing is None else _BELOW,
     )
 
 
@@ -173,12 +184,21 @@ async def sign_pdf(
     place: Place | None = None,
     clock: Clock = SYSTEM_CLOCK,
     role: str = "",
+    drawing: bytes | None = None,
 ) -> bytes:
-    """All phases at once: the PDF with one more PAdES signature."""
+    """All phases at once: the PDF with one more PAdES signature. ``drawing``: hand-drawn, PNG, shown in its place."""
     prepared = resumed(signer, pdf)
     if prepared is None:
         prepared = await pdf_prepare(
-            pdf, signer, field=field, reason=reason, name=name, place=place, clock=clock, role=role
+            pdf,
+            signer,
+            field=field,
+            reason=reason,
+            name=name,
+            place=place,
+            clock=clock,
+            role=role,
+            drawing=drawing,
         )
     return await pdf_finish(prepared, signer, await signer.sign_digest(prepared), tsa)
 

@@ -27,6 +27,7 @@ from benhan.web import (
     autosave,
     binder,
     break_glass,
+    by_hand,
     claim_rules,
     claims,
     closing,
@@ -109,8 +110,8 @@ def routes() -> list[BaseRoute]:
     """Every page, in the order of the files."""
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_far, signing_duties, keys,
-        orders, sheets, vitals, closing, binder, release, keeping, destruction, verify_code, form_admin, history, break_glass,
-        referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
+        by_hand, orders, sheets, vitals, closing, binder, release, keeping, destruction, verify_code, form_admin, history,
+        break_glass, referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from benhan import records
 from benhan.access import unlock_pin
 from benhan.base.errors import InvalidInput
-from benhan.forms import Form, check, compute
+from benhan.forms import Form, SignaturePlace, check, compute
 from benhan.records import SignWith
 from benhan.signing import KeyStore, Signer, signer_of, time_stamper
 from benhan.web.frame import Visit, attempt, page
@@ -95,6 +95,7 @@ async def paper_page_to_sign(visit: Visit, **context: Any) -> Response:
             "findings": findings,
             "shown": shown,
             "roles_open": [] if held.returned else roles_open(form, held),
+            "hand_places": [] if held.returned or shown is None else hand_places(form, held),
             "author": stored.data.get("author", {}).get("reference", ""),
             "returns": await records.returns_of(visit.repo, stored.id),
             "drafted": bool(draft),
@@ -108,10 +109,20 @@ async def paper_page_to_sign(visit: Visit, **context: Any) -> Response:
 def roles_open(form: Form, held: records.Paper) -> list[tuple[str, str]]:
     """Places that may be signed now, the next required one first."""
     standing = {s.role for s in held.signatures if s.standing}
+    return [(p.role, p.title) for p in _open(form, standing) if not records.is_patients(p)]
+
+
+def hand_places(form: Form, held: records.Paper) -> list[tuple[str, str]]:
+    """Places of the patient or a relative that may be signed now, by hand."""
+    standing = {s.role for s in held.signatures if s.standing}
+    return [(p.role, p.title) for p in _open(form, standing) if records.is_patients(p)]
+
+
+def _open(form: Form, standing: set[str]) -> list[SignaturePlace]:
     places = [p for p in form.signatures if p.role not in standing and not p.per_entry]
     first = min((p.order for p in places if p.required), default=99)
     allowed = [p for p in places if p.order <= first or not p.required]
-    return [(p.role, p.title) for p in sorted(allowed, key=lambda p: (p.order != first, p.order))]
+    return sorted(allowed, key=lambda p: (p.order != first, p.order))
 
 
 @page("form.sign")

@@ -72,6 +72,7 @@ class PlainInk:
         tsa: Any,
         place: Any = None,
         role: str = "",
+        drawing: bytes | None = None,
     ) -> bytes:
         return pdf + f"\n%{field}|{name}".encode()
 
