@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,7 +13,9 @@ from psycopg import sql
 
 from benhan import records
 from benhan.base.errors import BenhanError, Conflict
+from benhan.base.json_door import dumps
 from benhan.base.text import fold
+from benhan.catalogue import systems
 from benhan.records import everything_allowed
 from benhan.store import Repository
 
@@ -89,6 +92,57 @@ async def give_a_copy(ward: Repository, build: Any, record: Any) -> str:
     return (await records.make_release(ward, asked.id, authorize=everything_allowed)).sha256
 
 
+async def claim_of(ward: Repository, record: Any) -> None:
+    """A claim with its row at the desk, a package in quarantine, a referral and its message: what other rooms keep."""
+    here = await records.case(ward, record.id)
+    await ward.create(
+        {
+            "resourceType": "Claim",
+            "identifier": [{"system": systems.MA_LK, "value": here.ma_lk}],
+            "status": "active",
+            "type": {"text": "Giám định viêm phổi"},
+            "use": "claim",
+            "patient": {"reference": f"Patient/{here.patient_id}"},
+            "created": "2026-11-20",
+            "provider": {"display": "Bệnh viện"},
+            "priority": {"text": "thường"},
+            "insurance": [{"sequence": 1, "focal": True, "coverage": {"display": "Thẻ"}}],
+        }
+    )
+    package = await ward.store.blobs.put("gói XML viêm phổi".encode())
+    body = await ward.store.blobs.put("thư chuyển viêm phổi".encode())
+    tenant, now = ward.ctx.tenant, ward.clock.now()
+    with psycopg.connect(ward.store.database.admin) as admin:
+        admin.execute(
+            "insert into bhyt_claim (tenant, ma_lk, encounter, claim, sha256, name, khoa, kind, left_at, month, state,"
+            " total_bv, total_bh, total_bhtt, total_bncct, total_bntt, total_other, at)"
+            " values (%s, %s, %s, 'c', %s, 'Giám định viêm phổi', 'K01', '03', %s, '202611', 'received', 0, 0, 0, 0, 0, 0, %s)",
+            (tenant, here.ma_lk, record.id, package, now, now),
+        )
+        admin.execute(
+            "insert into bhyt_quarantine (tenant, sha256, at, source_name, ma_lk, code, reason)"
+            " values (%s, %s, %s, 'tệp', %s, 'x', 'Giám định viêm phổi')",
+            (tenant, package, now, here.ma_lk),
+        )
+        referral = uuid4()
+        admin.execute(
+            "insert into exchange_referral values (%s, %s, '51Z01', '51Z02', %s, %s, '{\"note\": \"Giám định viêm phổi\"}',"
+            " '2026-12-01', 'sent', 1, %s, %s)",
+            (tenant, referral, here.patient_id, record.id, now, now),
+        )
+        admin.execute(
+            "insert into exchange_referral_step (tenant, referral_id, number, event, side, at, who, name, note, message_id,"
+            " body) values (%s, %s, 1, 'send', 'sender', %s, 'x', 'x', 'Giám định viêm phổi', 'urn:uuid:m', '')",
+            (tenant, referral, now),
+        )
+        header = dumps({"message_id": "urn:uuid:m", "body_sha256": body})
+        admin.execute(
+            "insert into exchange_out (tenant, message_id, lane, epoch, sequence, header, day, state, not_before, queued_at)"
+            " values (%s, 'urn:uuid:m', 'urgent', 1, 1, %s, '2026-11-20', 'received', %s, %s)",
+            (tenant, header, now, now),
+        )
+
+
 async def test_no_byte_of_the_record_is_left(ward: Repository, build: Any, clock: Any) -> None:
     """Tables as the superuser dumps them, what can be decrypted, the files: nothing; the certificate and the audit stay."""
     before = blobs(ward)
@@ -98,6 +152,7 @@ async def test_no_byte_of_the_record_is_left(ward: Repository, build: Any, clock
     )
     await records.archive_record(ward, record.id, authorize=everything_allowed)
     copy = await give_a_copy(ward, build, record)
+    await claim_of(ward, record)
     clock.move(days=3710)
     texts: set[str] = set()
     for stored in await records.contents(ward, await records.case(ward, record.id)):
@@ -126,7 +181,7 @@ async def test_no_byte_of_the_record_is_left(ward: Repository, build: Any, clock
     left = {
         (table, text)
         for table, rows in tables.items()
-        for text in texts | {"Nháp chưa lưu", "Khám lại bệnh phổi"}
+        for text in texts | {"Nháp chưa lưu", "Khám lại bệnh phổi", "Giám định viêm phổi"}
         if any(form in rows for form in forms_of(text) if len(form) >= 6)
     }
     assert left == set()

@@ -4,6 +4,8 @@ Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve`
 `take_report`, `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox topics
 `exchange.provide`, and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
 
+The end of a record (`ending`): facility topic `exchange.destroy`, `ending_state`; hub by `take` and `receive`.
+
 Signed envelopes (`engine` is the pure state machine): facility `enqueue`, `drain`, `send_due`, `queue`, `reconcile`,
 `comparisons`; hub `open_envelope`, `take`, `manifest`, `quarantined`, `replay_quarantined`.
 
@@ -18,6 +20,7 @@ from benhan.exchange.facility import (
     HUB,
     ask_right,
     client_file,
+    ending_state,
     hub_client,
     identifier_of,
     keep_client,
@@ -106,6 +109,7 @@ __all__ = [
     "cursor_of",
     "disclosures_for",
     "drain",
+    "ending_state",
     "enqueue",
     "facility_urn",
     "fetch_referrals",

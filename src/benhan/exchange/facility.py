@@ -22,6 +22,7 @@ from benhan.base.settings import Settings
 from benhan.catalogue import systems
 from benhan.exchange.client import HubClient, Requester
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, move_cursor
+from benhan.exchange.ending import ending_bundle, ending_of
 from benhan.exchange.engine import Envelope, Message
 from benhan.exchange.inbox import facility_urn
 from benhan.exchange.mhd import Document, Submission, provide_bundle, sort_documents
@@ -34,6 +35,7 @@ from benhan.store import Actor, Ctx, FeedCursor, Repository, Store, Stored, Syst
 
 SHARING = Actor(reference="Device/benhan-exchange", display="Liên thông", kind="system")
 PROVIDE = "exchange.provide"
+DESTROY = "exchange.destroy"
 #: How an envelope names the hub; a province has one.
 HUB = "hub"
 
@@ -44,6 +46,7 @@ _CLAIM_WORDS = {"complete": "accepted", "error": "refused", "queued": "sent", "p
 def register_jobs() -> None:
     """Register this room's outbox topics with `jobs`."""
     register(PROVIDE, provide_record)
+    register(DESTROY, end_record)
 
 
 def system_repo(store: Store, tenant: UUID) -> Repository:
@@ -104,6 +107,34 @@ async def provide_record(store: Store, tenant: UUID, payload: JsonObject) -> Non
     await send_due(store, tenant)
     if await state_of(repo, submission.message_id) == "waiting":
         raise NeighbourFailed("exchange.hub-away", "Không nối được trục liên thông; sẽ thử lại.")
+
+
+async def end_record(store: Store, tenant: UUID, payload: JsonObject) -> None:
+    """Outbox handler: tell the hub that a record was destroyed, so that its copies go too; its receipt is awaited.
+
+    A facility that is not joined to the hub has nothing there. Raises: ``NeighbourFailed`` (exchange.hub-away).
+    """
+    code = await _code(store, tenant)
+    if not client_file(store.settings, code).exists():
+        return
+    repo = system_repo(store, tenant)
+    ending = ending_of(code, str(payload["encounter"]), [str(d) for d in payload["documents"]])
+    body = await store.blobs.put(dumps(ending_bundle(ending)))
+    subject = f"Encounter/{payload['encounter']}"
+    async with repo.transaction() as tx:
+        if await enqueue(tx, Message(ending.message_id, "archive", subject, 1, body), code, HUB):
+            await tx.audit(
+                "queued-ending", entity=subject, patient=None, detail={"message": ending.message_id}
+            )
+    await send_due(store, tenant)
+    if await state_of(repo, ending.message_id) == "waiting":
+        raise NeighbourFailed("exchange.hub-away", "Không nối được trục liên thông; sẽ thử lại.")
+
+
+async def ending_state(repo: Repository, encounter_id: str) -> str | None:
+    """Where the message of a destroyed record stands: waiting, received …; None when the hub was not to be told."""
+    code = await _code(repo.store, repo.ctx.tenant)
+    return await state_of(repo, ending_of(code, encounter_id, ()).message_id)
 
 
 async def send_due(store: Store, tenant: UUID) -> int:

@@ -17,6 +17,7 @@ from benhan.base.errors import Conflict, NotAllowed
 from benhan.base.json_door import JsonObject, dumps, loads_object
 from benhan.catalogue import systems
 from benhan.exchange._rows import connection_of
+from benhan.exchange.ending import Ending, forget_documents, is_ending, read_ending
 from benhan.exchange.metadata import DESIGNATION
 from benhan.exchange.mhd import (
     DESIGNATED,
@@ -90,6 +91,8 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
     exchange.document-changed).
     """
     bundle = loads_object(raw, max_bytes=MAX_BYTES)
+    if is_ending(bundle):
+        return await _register_ending(repo, source, read_ending(bundle), raw)
     if is_step(bundle):
         return await _register_step(repo, source, read_message(bundle), raw)
     submission = read_provide(bundle)
@@ -170,6 +173,37 @@ async def _register_step(repo: Repository, source: TenantInfo, step: Step, raw: 
         entity = f"Task/{step.referral_id}"
         await tx.audit(f"referral-{step.event}", entity=entity, patient=patient_id, detail=detail)
     return Registered(step.message_id, response, statement, None, False)
+
+
+async def _register_ending(repo: Repository, source: TenantInfo, ending: Ending, raw: bytes) -> Registered:
+    """A facility has destroyed a record: its copies here go too, then the receipt says so."""
+    if ending.source != source.code:
+        raise NotAllowed(
+            "exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối."
+        )
+    digest = hashlib.sha256(raw).hexdigest()
+    async with repo.transaction() as tx:
+        known = await _known(tx, source, ending.message_id, digest)
+        if known is not None:
+            return known
+    await forget_documents(repo, source, ending.documents)
+    async with repo.transaction() as tx:
+        known = await _known(tx, source, ending.message_id, digest)
+        if known is not None:
+            return known
+        response: JsonObject = {"resourceType": "Bundle", "type": "transaction-response", "entry": []}
+        statement = {
+            "messageId": ending.message_id,
+            "source": facility_urn(source.code),
+            "sha256": digest,
+            "documents": [],
+            "destroyed": list(ending.documents),
+            "receivedAt": fhir_instant(tx.clock.now()),
+        }
+        await _keep(tx, source, ending.message_id, digest, response, statement)
+        detail = {"source": source.code, "documents": len(ending.documents)}
+        await tx.audit("destroyed-at-source", entity=f"List/{ending.message_id}", patient=None, detail=detail)
+    return Registered(ending.message_id, response, statement, None, False)
 
 
 async def with_receipt(

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from benhan.base.clock import local_date
 from benhan.base.errors import BenhanError, Conflict
+from benhan.catalogue import systems
 from benhan.records.cases import case, list_cases, locked_case
 from benhan.records.destruction_paper import Destruction, certify, destruction, destructions
 from benhan.records.documents import blob_of, documents
@@ -206,7 +207,11 @@ async def _scopes(repo: Repository, here: Case) -> tuple[list[str], int]:
     for start in range(0, len(sealed), 40):
         targets = ",".join(sealed[start : start + 40])
         signatures |= {s.id for s in await all_of(repo, "Provenance", [("target", targets)])}
-    return [own, *sorted(f"Provenance/{i}" for i in signatures)], len(sealed) + len(signatures)
+    others = {f"Provenance/{i}" for i in signatures}
+    for kind in ("Claim", "ClaimResponse"):  # money has a key of its own, but a claim tells the diagnosis
+        claims = await all_of(repo, kind, [("identifier", f"{systems.MA_LK}|{here.ma_lk}")])
+        others |= {s.reference for s in claims}
+    return [own, *sorted(others)], len(sealed) + len(others)
 
 
 async def _plan(repo: Repository, encounter_id: str) -> tuple[list[str], list[str], int]:

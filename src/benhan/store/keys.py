@@ -167,8 +167,12 @@ def log_aad(tenant: UUID, resource_type: str, resource_id: str, version: int) ->
     return f"log|{tenant}|{resource_type}|{resource_id}|{version}".encode()
 
 
+#: of a person, but with a key each: claims, and at the hub the papers of one record of many, can be destroyed by themselves
+_ALONE = frozenset({"Claim", "ClaimResponse", "DocumentReference", "List"})
+
+
 def scope_of(resource: JsonObject) -> str:
-    """The scope whose key seals this resource: đợt, else patient, else itself."""
+    """The scope whose key seals this resource: đợt, else patient (but for those that have a key each), else itself."""
     resource_type, resource_id = resource["resourceType"], resource["id"]
     if resource_type == "Encounter":
         parent = _reference(resource.get("partOf"))
@@ -182,6 +186,8 @@ def scope_of(resource: JsonObject) -> str:
     found = _reference(encounter)
     if found is not None:
         return found
+    if resource_type in _ALONE:
+        return f"{resource_type}/{resource_id}"
     patient = patient_of(resource)
     return f"Patient/{patient}" if patient else f"{resource_type}/{resource_id}"
 

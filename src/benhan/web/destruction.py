@@ -8,7 +8,7 @@ from uuid import UUID
 from starlette.responses import Response
 from starlette.routing import Route
 
-from benhan import records
+from benhan import exchange, records
 from benhan.base.errors import BenhanError, InvalidInput, Issue, NotFound
 from benhan.web import rail
 from benhan.web.closing import has_key
@@ -30,7 +30,10 @@ async def _page(visit: Visit, **context: Any) -> Response:
     due = await records.due_records(repo)
     proposed = {r.encounter_id for r in waiting}
     rows = {d.case.encounter_id: d for d in due}
-    done = [(d, await records.case(repo, d.encounter_id)) for d in await records.destructions(repo)]
+    done = [
+        (d, await records.case(repo, d.encounter_id), await exchange.ending_state(repo, d.encounter_id))
+        for d in await records.destructions(repo)
+    ]
     return visit.draw(
         "destruction.html",
         **{
