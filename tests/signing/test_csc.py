@@ -177,3 +177,12 @@ async def test_another_process_finishes_what_one_prepared(remote, tmp_path) -> N
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "waiting")], check=True)
     assert (await verify_entry(ENTRY, (tmp_path / "waiting.p7s").read_bytes(), remote.roots)).ok
+
+
+async def test_a_pin_is_checked_without_signing(remote) -> None:
+    """For acts that only ask who is there: a wrong PIN is refused and counted, a right one signs nothing."""
+    await (await CscSigner.open(remote.service, WHO, PIN)).check_pin()
+    with pytest.raises(NotAllowed) as refused:
+        await (await CscSigner.open(remote.service, WHO, "000000")).check_pin()
+    assert refused.value.code == "signing.wrong-pin"
+    assert remote.simulator.keys[WHO].failed == 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,6 +129,16 @@ class CscSigner:
         if algorithm not in SIGN_ALGO:
             raise NotAllowed("signing.weak-key", "Khóa ký phải là RSA hoặc EC.")
         return cls(made[0], tuple(made[1:]), service, credential, pin, kind)
+
+    async def check_pin(self) -> None:
+        """Ask the service whether the PIN is right, for a hash of nothing; what it grants is never used.
+
+        Raises: as `CscService.call`.
+        """
+        digest = base64.b64encode(os.urandom(32)).decode()
+        asked = {"credentialID": self.credential, "hashes": [digest], "hashAlgorithmOID": SHA256_OID}
+        grant = {"numSignatures": 1, "authData": [{"id": self.kind, "value": self.pin}]}
+        await self.service.call("credentials/authorize", {**asked, **grant})
 
     async def sign_digest(self, prepared: Prepared) -> bytes:
         """One signature; raises as `sign_many`."""

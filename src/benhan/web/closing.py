@@ -13,9 +13,11 @@ from starlette.routing import Route
 from benhan import records
 from benhan.base.errors import BenhanError, InvalidInput, Issue
 from benhan.gateways import bhyt
+from benhan.signing import KeyStore
 from benhan.web import rail, show
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.signing import opened_signer, seal_with
+from benhan.web.signing_far import key_kind
 
 #: The usual way of a record, shown as steps.
 STEPS = ("open", "discharged", "completed", "submitted", "received", "closed", "archived")
@@ -113,13 +115,10 @@ async def _close(visit: Visit, encounter_id: str) -> None:
 
 
 async def has_key(visit: Visit) -> bool:
-    """Whether this person has a signing key of his own (clerks of the records department often have none)."""
-    from benhan.signing import KeyStore
-
-    try:
-        return bool(await KeyStore(visit.repo).certificates_of(visit.signed_in.ctx.actor.reference))
-    except BenhanError:
-        return False
+    """Whether this person has a key whose PIN can be asked here, be it suspended (clerks have none, tokens ask their own)."""
+    held = await KeyStore(visit.repo).certificates_of(visit.signed_in.ctx.actor.reference)
+    here = any(k.status in ("active", "suspended") for k in held)
+    return here and await key_kind(visit) != "agent"
 
 
 async def _cancel_close(visit: Visit, encounter_id: str) -> None:

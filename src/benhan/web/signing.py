@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from benhan import records
 from benhan.access import unlock_pin
-from benhan.base.errors import InvalidInput
+from benhan.base.errors import InvalidInput, NotAllowed
 from benhan.forms import Form, SignaturePlace, check, compute
 from benhan.records import SignWith
-from benhan.signing import KeyStore, Signer, signer_of, time_stamper
+from benhan.signing import AgentSigner, CscSigner, KeyStore, Signer, signer_of, time_stamper
 from benhan.web.frame import Visit, attempt, page
 from benhan.web.record import paper_frame
 from benhan.web.signing_far import FAR, key_kind, posted_pin, sign_far
@@ -40,9 +40,15 @@ def pin_needed(visit: Visit) -> bool:
 async def opened_signer(visit: Visit) -> Signer:
     """The person's key, opened by the posted PIN; remembered for entries.
 
-    Raises: ``InvalidInput`` (web.no-pin); ``NotAllowed`` (signing.wrong-pin …).
+    Raises: ``InvalidInput`` (web.no-pin); ``NotAllowed`` (signing.wrong-pin, signing.at-the-token …).
     """
     signer = await signer_of(visit.repo, visit.signed_in.ctx.actor.reference, posted_pin(visit))
+    if isinstance(signer, CscSigner):
+        await signer.check_pin()
+    elif isinstance(signer, AgentSigner):
+        raise NotAllowed(
+            "signing.at-the-token", "Khóa ký nằm ở thiết bị của người ký: ký việc này từ trang Chờ tôi ký."
+        )
     until = await unlock_pin(visit.store, visit.token)
     for stale in [k for k, (_, end) in _opened.items() if end <= visit.now]:
         del _opened[stale]
