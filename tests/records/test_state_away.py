@@ -1,7 +1,7 @@
 """OCSP and CRL go away and come back: as the settings say, nothing is called what it is not, and the queue catches up.
 
-The installation's own authority is a real server on this machine, switched off and on; `openssl`, `pdfsig` and `benhan-verify`
-judge from outside.
+The authority stands for an outside one (it is asked by network): a real server on this machine, switched off and on;
+`openssl`, `pdfsig` and `benhan-verify` judge from outside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benhan import records, signing
 from benhan.base.clock import SYSTEM_CLOCK, FrozenClock
 from benhan.base.errors import NeighbourFailed, NotAllowed
 from benhan.records import Entry, SignWith, closed_record_guard, everything_allowed
-from benhan.signing import pki, pki_folder
+from benhan.signing import asking, pki, pki_folder
 from benhan.store import Repository, Store, SystemPolicy
 
 SHEET, ROLE = "36/BV2", "bac_si_lam_benh_an"
@@ -96,6 +96,12 @@ class Ward:
     async def serial(self) -> int:
         keys = await signing.KeyStore(self.repo).certificates_of(self.build.DOCTOR.reference)
         return int(keys[0].certificate.serial_number)
+
+
+@pytest.fixture(autouse=True)
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authority of the keys is not this installation's own."""
+    monkeypatch.setattr(asking, "is_own", lambda settings, chain: False)
 
 
 @pytest.fixture

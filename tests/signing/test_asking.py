@@ -378,7 +378,7 @@ async def test_a_service_that_keeps_us_waiting_is_left_alone_for_a_while(
 
 
 def test_which_source_a_key_has(authority: Authority, tmp_path: Path) -> None:
-    """The own test authority without network; what others issued, or a closed network's services, by HTTP; seals never wait."""
+    """The own test authority without network, whatever services are named; what others issued by HTTP; seals never wait."""
     settings = Settings(home=tmp_path / "home", revocation_away="later")
     folder = settings.secrets_dir / "pki"
     folder.parent.mkdir(parents=True)
@@ -388,8 +388,12 @@ def test_which_source_a_key_has(authority: Authority, tmp_path: Path) -> None:
     assert own.may_wait
     assert not evidence_source(settings, authority.plain.chain, of_seal=True).may_wait
     named = settings.model_copy(update={"ocsp_url": "http://127.0.0.1/"})
-    assert isinstance(evidence_source(named, authority.plain.chain), HttpEvidence)
-    assert isinstance(evidence_source(settings, authority.plain.chain[1:]), HttpEvidence)
+    assert isinstance(
+        evidence_source(named, authority.plain.chain), LocalEvidence
+    )  # a relay knows others only
+    others = evidence_source(named, authority.plain.chain[1:])
+    assert isinstance(others, HttpEvidence)
+    assert (others.ocsp_url, others.may_wait) == ("http://127.0.0.1/", True)
 
 
 async def test_chain_without_issuer_is_refused(authority: Authority) -> None:

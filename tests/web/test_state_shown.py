@@ -6,19 +6,21 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from tests.signing.services import Service
 from tests.web.test_acts import PIN, stay, value_of
 
 from benhan import records, signing
-from benhan.signing import pki, pki_app, pki_folder
+from benhan.signing import asking, pki, pki_app, pki_folder
 
 __all__ = ["stay"]
 
 
 async def test_a_line_that_waits_is_not_called_signed_whole(
-    house: Any, as_person: Any, stay: tuple[str, str]
+    house: Any, as_person: Any, stay: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Signed while the responder is away: the sheet says what it waits for. Revoked before: no value, and sign again."""
+    monkeypatch.setattr(asking, "is_own", lambda settings, chain: False)  # an outside authority
     folder = pki_folder(house.store.settings)
     pki.create(folder)
     responder = Service(pki_app(folder))

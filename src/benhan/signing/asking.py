@@ -173,15 +173,19 @@ def evidence_source(
 ) -> EvidenceSource:
     """Where the state of a certificate is asked that ``chain`` (issuer first) has issued.
 
-    The own test authority answers without network unless the settings name services. ``of_seal``: for a seal or a
-    completion, which never goes without evidence whatever the settings say.
+    The own test authority answers without network; certificates of all others are asked at their authority, or at the
+    services of the settings. ``of_seal``: for a seal or a completion, which never goes without evidence.
     """
-    folder = pki.pki_folder(settings)
     may_wait = settings.revocation_away == "later" and not of_seal
-    own = chain[:1] and (folder / "ca.pem").exists() and chain[0].dump() == _der(folder / "ca.pem")
-    if own and not (settings.ocsp_url or settings.crl_urls):
-        return LocalEvidence(folder, clock, may_wait)
+    if is_own(settings, chain):
+        return LocalEvidence(pki.pki_folder(settings), clock, may_wait)
     return HttpEvidence(chain, settings.ocsp_url, settings.crl_urls, may_wait, clock)
+
+
+def is_own(settings: Settings, chain: tuple[asn1_x509.Certificate, ...]) -> bool:
+    """Whether the issuer is the test authority of this installation."""
+    own = pki.pki_folder(settings) / "ca.pem"
+    return bool(chain) and own.exists() and chain[0].dump() == _der(own)
 
 
 def _der(path: Path) -> bytes:
