@@ -33,7 +33,7 @@ from benhan.forms import (
 pytestmark = pytest.mark.browser
 PASSWORD = "Mat-khau-kiem-thu-2026"
 SEED = 4
-SAMPLED = 3
+SAMPLED = 2
 
 
 def _live() -> Any:

@@ -182,7 +182,7 @@ async def test_both_killed_while_typing(desk: Desk, server: Any, paper: str) -> 
 @pytest.mark.parametrize(
     ("form", "field"),
     [
-        ("22/BV2", "bang#0.ket_qua"),
+        pytest.param("22/BV2", "bang#0.ket_qua", marks=pytest.mark.long),
         pytest.param("TT26/2025-DON", "thuoc_ke#0.lieu_moi_lan", marks=pytest.mark.long),
     ],
 )
