@@ -124,6 +124,7 @@ TABLES = {
     "record_waiting": "the queue of time stamps that come later",
     "result_seen": "append-only book of who has seen which result",
     "record_doomed": "hashes of the files of a destroyed record, until they are removed",
+    "record_cold": "where sealed files lie",
     "record_proof": "what the keeper noted of sealed files",
     **dict.fromkeys(("outbox", "draft", "access_grant"), "messages, drafts, rights"),
 }  # fmt: skip

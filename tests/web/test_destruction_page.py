@@ -84,3 +84,18 @@ async def test_two_people_destroy_a_record(
     assert (await verify_pdf(paper, root_certificate(house.store.settings))).ok
     with pytest.raises((NotFound, Deleted)):
         await house.repo.read("Encounter", encounter)
+
+
+async def test_a_fault_of_the_cold_place_is_listed(house: Any, as_person: Any) -> None:
+    """What could not be moved stands on the page of the archive's health, with a way to the record."""
+    with psycopg.connect(house.store.database.admin) as admin:
+        admin.execute(
+            "insert into record_cold (tenant, document_id, sha256, encounter_id, moved_at, fault, looked_at) values"
+            " (%(t)s, 'd1', repeat('0', 64), 'dot-1', null, 'store.cold-away', now()),"
+            " (%(t)s, 'd2', repeat('1', 64), 'dot-2', now(), '', now())",
+            {"t": house.tenant},
+        )
+    html = await (await as_person("khth")).see("/luu-tru/suc-khoe")
+    assert "store.cold-away" in html
+    assert 'href="/dot/dot-1"' in html
+    assert 'href="/dot/dot-2"' not in html

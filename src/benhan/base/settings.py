@@ -106,6 +106,16 @@ class Settings(BaseSettings):
         description="Days before the end of a sealed record's proof at which it is time-stamped again.",
     )
     blob_url: str | None = Field(None, description="Blob store (file:// or s3://); unset: home/blobs.")
+    cold_url: str | None = Field(
+        None,
+        description="Cold place for sealed records in the archive (file:// or s3://); unset: they stay with the others.",
+    )
+    cold_after_days: int = Field(
+        365,
+        ge=0,
+        le=36500,
+        description="Days after closing at which a sealed record moves to the cold place.",
+    )
     web_processes: int = Field(1, ge=1, le=64, description="Web worker processes.")
     pool_size: int = Field(8, ge=3, le=200, description="Database connections per process and role.")
     session_minutes: int = Field(480, ge=5, le=1440, description="Longest life of a sign-in, minutes.")

@@ -144,7 +144,7 @@ async def _compare_all(store: Store) -> None:
 
 
 async def _keep_archives(store: Store) -> None:
-    """What the night does: proofs looked at and renewed in time, files read again, the audit signed and checked."""
+    """What the night does: proofs renewed in time, files moved to the cold place and read again, the audit signed, checked."""
     settings = store.settings
     roots, tsa = root_certificate(settings), time_stamper(settings, of_seal=True)
     within = timedelta(days=settings.renew_before_days)
@@ -154,6 +154,7 @@ async def _keep_archives(store: Store) -> None:
         run = await records.renew_due(repo, tsa, roots, within=within)
         for document, code in run.failed:
             log.warning("proof of %s not renewed: %s", document, code)
+        await records.move_to_cold(repo, timedelta(days=settings.cold_after_days))
         now = store.clock.now()
         last = await records.scrubs(repo, 1)
         if not last or last[0].ended_at < now - timedelta(days=settings.scrub_days):

@@ -156,6 +156,7 @@ End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id
     due_records(repo) -> list[DueRecord] ; refuse_destruction(repo, request_id, note, *, authorize) -> Request
     stopped_destructions(repo) ; destructions(repo) ; certificate_of(repo, encounter_id, *, authorize) -> bytes
     destroy_record(repo, request_id, seal, *, authorize) -> Destruction (certificate) ; scrub(repo) -> Scrub ; scrubs
+    move_to_cold(repo, after) -> int ; cold_state(repo) ; cold_faults(repo) ; places(repo, encounter_id)   the cold place
 Unread results (``unread``): unread_results(repo, khoa=None) -> Unread(rows, more) ; seen_by(repo, report_ids)
     acknowledge_result(repo, report_id, version, note="", *, authorize)     a critical one needs the note
 
@@ -221,6 +222,7 @@ from benhan.records.charges import (
     reverse_charge,
     unlock_charges,
 )
+from benhan.records.cold import ColdFault, ColdState, cold_faults, cold_state, move_to_cold, places
 from benhan.records.completeness import completeness
 from benhan.records.contents import contents, document_bundle
 from benhan.records.delegation import (
@@ -441,6 +443,8 @@ __all__ = [
     "ChargeLine",
     "Chosen",
     "CodeAnswer",
+    "ColdFault",
+    "ColdState",
     "CoverageInput",
     "Delegation",
     "Destruction",
@@ -533,6 +537,8 @@ __all__ = [
     "close_record",
     "closed_record_guard",
     "closed_states",
+    "cold_faults",
+    "cold_state",
     "complete_record",
     "complete_waiting",
     "completeness",
@@ -597,6 +603,7 @@ __all__ = [
     "mark_due",
     "may_have",
     "move_bed",
+    "move_to_cold",
     "my_patients",
     "numbers_taken",
     "open_paper",
@@ -613,6 +620,7 @@ __all__ = [
     "payments",
     "pending_transfers",
     "picture_of",
+    "places",
     "prepare_batch",
     "prepared_of",
     "print_paper",

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from benhan.base.errors import BenhanError
 from benhan.base.ids import new_uuid
 from benhan.records.cases import list_cases
+from benhan.records.cold import note_cold
 from benhan.records.documents import blob_of
 from benhan.records.sealing import containers
 from benhan.records.shapes import connection
@@ -53,7 +54,9 @@ async def scrub(repo: Repository, *, limit: int = 1_000_000) -> Scrub:
             files += 1
             try:
                 size += len(await repo.store.blobs.get(sha256))
+                await note_cold(repo, document.id, "")
             except BenhanError as error:
+                await note_cold(repo, document.id, error.code)
                 entry = {"encounter": here.encounter_id, "document": document.id, "sha256": sha256}
                 broken.append({**entry, "fault": error.code})
     async with repo.transaction() as tx:

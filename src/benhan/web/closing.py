@@ -63,6 +63,7 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             "faults": await _bhyt(visit, encounter_id),
             "steps": way(case.state),
             "locked": case.state in records.closed_states(),
+            "places": await _places(visit, case),
             "has_key": await has_key(visit),
             "acts": [t for t in acts if t.event != "reopen" and visit.may(t.permission, case.khoa)],
             "may_ask": any(t.event == "reopen" for t in acts) and visit.may("record.ask_reopen", case.khoa),
@@ -75,6 +76,13 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             **context,
         },
     )
+
+
+async def _places(visit: Visit, case: records.Case) -> list[str]:
+    """Where the sealed files lie, once a cold place is in use."""
+    if not visit.store.blobs.has_cold or case.closed_at is None:
+        return []
+    return [place for _, place in await records.places(visit.repo, case.encounter_id)]
 
 
 async def _bhyt(visit: Visit, encounter_id: str) -> list[bhyt.Finding]:

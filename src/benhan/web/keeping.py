@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -43,6 +44,9 @@ async def _health(visit: Visit, **context: Any) -> Response:
                 )
                 for p in risky
             ],
+            "has_cold": visit.store.blobs.has_cold,
+            "cold": await records.cold_state(visit.repo),
+            "cold_faults": await records.cold_faults(visit.repo, 20),
             "waiting": await records.waiting_signatures(visit.repo, 20),
             "void": await records.void_signatures(visit.repo, 20),
             "checks": await audit_checks(visit.repo),
@@ -64,6 +68,10 @@ async def _act(visit: Visit) -> Response:
         await records.look_at_proofs(visit.repo)
         run = await records.renew_due(visit.repo, time_stamper(visit.settings, of_seal=True), roots)
         return visit.go(ADDRESS, "co-loi-gia-han" if run.failed else "da-gia-han")
+    if visit.text("viec") == "kho-lanh":
+        after = timedelta(days=visit.settings.cold_after_days)
+        await records.move_to_cold(visit.store.system_repo(visit.signed_in.ctx.tenant), after)
+        return visit.go(ADDRESS, "da-chuyen-lanh")
     if visit.text("viec") == "nhat-ky":
         await check_audit(visit.repo, roots)
     else:

@@ -44,6 +44,7 @@ DONE = {
     "da-thu-hoi": N_("Đã thu hồi."),
     "da-tieu-huy": N_("Đã tiêu hủy; chứng nhận có ở cuối trang."),
     "co-loi-tieu-huy": N_("Có hồ sơ chưa tiêu hủy được: đang bị giữ hoặc còn dở dang; xem danh sách."),
+    "da-chuyen-lanh": N_("Đã chuyển các tệp đến hạn sang kho lạnh; tệp lỗi có trong danh sách."),
     "da-giu": N_("Đã giữ hồ sơ theo yêu cầu pháp lý; không ai tiêu hủy được."),
     "da-thoi-giu": N_("Đã thôi giữ hồ sơ."),
     "da-tu-choi": N_("Đã từ chối."),
