@@ -135,12 +135,15 @@ async def claim_of(ward: Repository, record: Any) -> None:
             " body) values (%s, %s, 1, 'send', 'sender', %s, 'x', 'x', 'Giám định viêm phổi', 'urn:uuid:m', '')",
             (tenant, referral, now),
         )
-        header = dumps({"message_id": "urn:uuid:m", "body_sha256": body})
-        admin.execute(
-            "insert into exchange_out (tenant, message_id, lane, epoch, sequence, header, day, state, not_before, queued_at)"
-            " values (%s, 'urn:uuid:m', 'urgent', 1, 1, %s, '2026-11-20', 'received', %s, %s)",
-            (tenant, header, now, now),
-        )
+        provided = await ward.store.blobs.put("giấy gửi trục viêm phổi".encode())
+        for number, (message, sha256) in enumerate((("urn:uuid:m", body), ("urn:uuid:q", provided)), 1):
+            admin.execute(
+                "insert into exchange_out (tenant, message_id, lane, epoch, sequence, header, day, state, not_before,"
+                " queued_at) values (%s, %s, 'urgent', 1, %s, %s, '2026-11-20', 'received', %s, %s)",
+                (tenant, message, number, dumps({"message_id": message, "body_sha256": sha256}), now, now),
+            )
+    about = f"Encounter/{record.id}"
+    await ward.audit("queued", entity=about, patient=here.patient_id, detail={"message": "urn:uuid:q"})
 
 
 async def test_no_byte_of_the_record_is_left(ward: Repository, build: Any, clock: Any) -> None:

@@ -103,6 +103,12 @@ async def forget_documents(repo: Repository, source: TenantInfo, documents: Sequ
     return await destroy_record(repo, [*found, *sets], "Cơ sở đã tiêu hủy hồ sơ") if found else 0
 
 
+async def is_forgotten(repo: Repository, message_id: str) -> bool:
+    """Whether the submission that a known message brought was destroyed since: its set is gone."""
+    everyone = repo.store.system_repo(repo.ctx.tenant)
+    return await everyone.count("List", [("identifier", f"{URI}|{message_id}")]) == 0
+
+
 async def _files(repo: Repository, found: dict[str, Stored]) -> set[str]:
     """Files of every version: a container that was given a further time stamp has several."""
     files = set()

@@ -129,6 +129,10 @@ async def end_record(store: Store, tenant: UUID, payload: JsonObject) -> None:
     await send_due(store, tenant)
     if await state_of(repo, ending.message_id) == "waiting":
         raise NeighbourFailed("exchange.hub-away", "Không nối được trục liên thông; sẽ thử lại.")
+    row = await status_of(repo, str(payload["encounter"]))
+    if row is not None:
+        async with await hub_client(store, tenant) as hub:
+            await hub.report_status([row.as_json()])
 
 
 async def ending_state(repo: Repository, encounter_id: str) -> str | None:
@@ -389,6 +393,10 @@ async def status_of(repo: Repository, encounter_id: str) -> RecordStatus | None:
         return None
     if not the_case.composition_id:
         return None
+    if the_case.state == "destroyed":
+        now, number = repo.clock.now(), the_case.so_benh_an or ""
+        key = the_case.composition_id
+        return RecordStatus(key, number, "destroyed", "none", 0, the_case.admitted_at, now)
     view = await binder(repo, encounter_id)
     composition = await repo.read("Composition", the_case.composition_id)
     return RecordStatus(

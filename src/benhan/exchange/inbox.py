@@ -101,6 +101,10 @@ async def register_submission(repo: Repository, source: TenantInfo, raw: bytes) 
             "exchange.foreign-source", "Nơi gửi ghi trong gói không phải cơ sở của chứng thư kết nối."
         )
     digest = hashlib.sha256(raw).hexdigest()
+    async with repo.transaction() as tx:  # a late repeat brings no file back that was destroyed since
+        known = await _known(tx, source, submission.message_id, digest)
+    if known is not None:
+        return known
     for document in submission.documents:
         await repo.store.blobs.put(document.data)
     async with repo.transaction() as tx:

@@ -19,6 +19,7 @@ from benhan.base.errors import BenhanError, InvalidInput, NotAllowed, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.exchange import engine
 from benhan.exchange._rows import connection_of
+from benhan.exchange.ending import is_forgotten
 from benhan.exchange.engine import Envelope, Gap, InLane, Manifest, Refusal, Repeat, Take, read_envelope
 from benhan.exchange.inbox import Received, Registered, register_submission, with_receipt
 from benhan.signing import Signer, TimeStamper
@@ -112,6 +113,9 @@ async def take(
             raise
         answer, kept = await _place(repo, source, envelope, signed, raw, refused)
     received = None if kept is None else await with_receipt(repo, source, kept, signer=signer, tsa=tsa)
+    brought = kept is not None and kept.duplicate and bool(kept.statement["documents"])
+    if kept is not None and brought and await is_forgotten(repo, kept.message_id):
+        await repo.store.blobs.destroy(envelope.body_sha256)
     if isinstance(answer, Refusal):
         await repo.audit(
             "envelope-refused",

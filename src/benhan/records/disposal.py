@@ -79,7 +79,9 @@ async def due_records(repo: Repository, *, limit: int = 500) -> list[DueRecord]:
         end = retention_end(closed, years)
         if years is not None and end is not None and today > end:
             found.append(DueRecord(here, rule, years, end))
-    return sorted(found, key=lambda d: (d.kept_until, d.case.encounter_id))[:limit]
+        if len(found) >= limit:
+            break
+    return sorted(found, key=lambda d: (d.kept_until, d.case.encounter_id))
 
 
 async def propose_destruction(

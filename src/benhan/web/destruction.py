@@ -27,12 +27,12 @@ async def destruction_page(visit: Visit) -> Response:
 async def _page(visit: Visit, **context: Any) -> Response:
     repo = visit.repo
     waiting = [r for r in await records.requests(repo, kind="destroy", limit=1000) if r.decision is None]
-    due = await records.due_records(repo)
+    due = await records.due_records(repo, limit=200)
     proposed = {r.encounter_id for r in waiting}
     rows = {d.case.encounter_id: d for d in due}
     done = [
         (d, await records.case(repo, d.encounter_id), await exchange.ending_state(repo, d.encounter_id))
-        for d in await records.destructions(repo)
+        for d in await records.destructions(repo, 50)
     ]
     return visit.draw(
         "destruction.html",
