@@ -88,6 +88,7 @@ async def test_a_summary_for_another_representative(ward: Repository, build: Any
             "BẢN SAO",
             "BẢN CHUYỂN ĐỔI TỪ HỒ SƠ ĐIỆN TỬ",
             made.code,
+            f"Dùng đến hết {made.expires_on:%d/%m/%Y}",
             "Lê Văn Cháu",
             build.DOCTOR.name,
         ):

@@ -192,14 +192,15 @@ async def make_release(repo: Repository, request_id: UUID, *, authorize: Authori
     code = f"{place.code}-{_random()}"
     pdf = await _pages(repo, here, detail)
     actor = repo.ctx.actor
+    until = local_date(now) + timedelta(days=int(detail["days"]))
     text = (
         f"BẢN CHUYỂN ĐỔI TỪ HỒ SƠ ĐIỆN TỬ · Hệ thống {SYSTEM} · Chủ quản: {place.name} · Người chuyển đổi:"
-        f" {actor.display} · {local(now):%H:%M %d/%m/%Y} · Người nhận: {detail['name']} · Tra cứu mã:"
+        f" {actor.display} · {local(now):%H:%M %d/%m/%Y} · Người nhận: {detail['name']} · Dùng đến hết"
+        f" {until:%d/%m/%Y} · Tra cứu mã:"
     )
     base = repo.store.settings.public_url
     address = f"{base.rstrip('/')}/tra-cuu/{code}" if base else code
     copy = await asyncio.to_thread(marked, pdf, watermark="BẢN SAO", text=text, code=code, address=address)
-    until = local_date(now) + timedelta(days=int(detail["days"]))
     async with repo.transaction() as tx:
         await use_request(tx, request_id, wish.encounter_id, "release")
         sha256 = await tx.store.blobs.put(copy)
