@@ -29,6 +29,7 @@ from benhan.exchange import (
     HUB,
     PURPOSES,
     answer_json,
+    cross_reference,
     disclosures_for,
     find,
     find_lists,
@@ -76,6 +77,7 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/List", door.find_lists, methods=["GET"]),
         Route("/mhd/List/_search", door.find_lists, methods=["POST"]),
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
+        Route("/pixm/Patient/$ihe-pix", door.cross_reference, methods=["GET"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
         Route("/mhd/$referrals", door.referrals, methods=["POST"]),
@@ -234,6 +236,19 @@ class _Door:
         )
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return Response(data, media_type=content_type, headers=headers)
+
+    async def cross_reference(self, request: Request) -> Response:
+        """ITI-83: other numbers of the person with ``sourceIdentifier``."""
+        caller = await self._caller(request, Action.SEARCH)
+        asked = request.query_params.getlist("sourceIdentifier")
+        if len(asked) != 1:
+            raise InvalidInput(
+                "exchange.need-source",
+                "Phải hỏi theo đúng một sourceIdentifier.",
+                expression="sourceIdentifier",
+            )
+        targets = request.query_params.getlist("targetSystem")
+        return _answer(await cross_reference(caller.repo, caller.facility, asked[0], targets))
 
     async def grant(self, request: Request) -> Response:
         caller = await self._caller(request, Action.CREATE)

@@ -14,6 +14,7 @@ Referrals (`referral_chain` is the pure table of states): facility `refer`, `act
 """
 
 from benhan.exchange.client import HubClient, Requester
+from benhan.exchange.cross_reference import cross_reference
 from benhan.exchange.disclosures import apply_disclosures, cursor_of, disclosures_for, move_cursor
 from benhan.exchange.engine import LANES, Envelope, Message
 from benhan.exchange.facility import (
@@ -106,6 +107,7 @@ __all__ = [
     "compare_day",
     "comparisons",
     "counts",
+    "cross_reference",
     "cursor_of",
     "disclosures_for",
     "drain",
