@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from benhan import records
 from benhan.access import roles as access_roles
+from benhan.base.errors import RuleViolation
 from benhan.forms import catalogue
 from benhan.records import Reader, signers
 from benhan.records.signers import waits_for
@@ -71,6 +74,32 @@ async def test_papers_to_sign_wait_for_the_next_signer(ward: Repository, build: 
     await build.sign(record, build.DOCTOR, "bac_si_dieu_tri")
     (last,) = await records.papers_to_sign(ward, head)
     assert (last.role, last.place_title) == ("truong_khoa", "Trưởng khoa")
+
+
+async def test_a_trainee_drafts_and_the_supervisor_signs(ward: Repository, build: Any, clock: Any) -> None:
+    """What somebody without a licence writes waits for the treating doctor: the paper's first place, and each line."""
+    record = await build.an_inpatient_record(ward)
+    trainee = records.Staff("Practitioner/hv1", "Học viên Thử", None, "K01")
+    paper = await records.open_paper(ward, record.id, "29/BV2", trainee, clock.now())
+    sheet = await records.open_sheet(ward, record.id, "36/BV2", build.DOCTOR, clock.now())
+    line = await records.add_entry(ward, sheet.id, records.Entry(clock.now(), trainee, "Sốt, ho"))
+    own = reader(trainee, "form.sign")
+    assert {w.response_id for w in await records.papers_to_sign(ward, own)} == set()
+    waiting = {w.response_id for w in await records.papers_to_sign(ward, reader(build.DOCTOR, "form.sign"))}
+    assert {paper.id, line.id} <= waiting
+    owing = {late.response_id: late.owed_by for late in await records.late_signatures(ward, "K01")}
+    assert owing[paper.id] == build.DOCTOR.name
+    other = await records.add_entry(ward, sheet.id, records.Entry(clock.now(), build.DOCTOR, "Đỡ sốt"))
+    with pytest.raises(RuleViolation) as refused:
+        await records.sign_entry(
+            ward, other.id, build.sign_as(build.HEAD, ""), authorize=records.everything_allowed
+        )
+    assert refused.value.code == "records.not-your-line"
+    await records.sign_entry(
+        ward, line.id, build.sign_as(build.DOCTOR, ""), authorize=records.everything_allowed
+    )
+    shown = next(e for e in await records.entries(ward, sheet.id) if e.id == line.id)
+    assert (shown.author_name, shown.signed_by, shown.supervised) == ("Học viên Thử", build.DOCTOR.name, True)
 
 
 def test_places_wait_for_those_the_table_names() -> None:

@@ -35,6 +35,7 @@ from benhan.records.shapes import (
 )
 from benhan.records.signatures import UNASKED, VOID, WAITING, signing_provenance
 from benhan.records.signed_bytes import byte_signature, last_signature, sign_bytes
+from benhan.records.signers import supervised
 from benhan.records.types import Authorize, Entry, JsonObject, SheetEntry, SignWith, Staff
 from benhan.records.waiting import note_waiting
 from benhan.store import Repository, Stored
@@ -133,7 +134,9 @@ async def sign_entry(
     """Sign the exact bytes of the present version of a line (CMS, detached, in the ``Provenance``).
 
     ``shown``: SHA-256 of the bytes that were shown; those are signed or nothing is.
-    Raises: ``Conflict`` (records.entry-signed, records.changed-since-shown, records.changed-while-signing).
+    A line is signed by its author; that of a trainee by a licensed person with the right to sign there.
+    Raises: ``Conflict`` (records.entry-signed, records.changed-since-shown, records.changed-while-signing);
+    ``RuleViolation`` (records.not-your-line).
     """
     entry = await repo.read("QuestionnaireResponse", entry_id)
     if shown not in (None, entry.sha256):
@@ -141,6 +144,11 @@ async def sign_entry(
     place = next((p for p in form_of(entry.data).signatures if p.per_entry), None)
     khoa = (await case(repo, id_of(entry.data["encounter"]))).khoa
     authorize(place.permission if place and place.permission else "form.sign", khoa)
+    author = entry.data.get("author", {})
+    if author.get("reference") != sign.staff.reference and not (supervised(author) and sign.staff.licence):
+        raise RuleViolation(
+            "records.not-your-line", "Dòng này do người ghi tự ký; dòng của học viên do người hướng dẫn ký."
+        )
     role = sign.role or (place.role if place else "")
     return await sign_bytes(repo, entry, SignWith(sign.signer, sign.staff, role, sign.tsa, sign.reason))
 
@@ -188,7 +196,7 @@ async def entries(repo: Repository, sheet_id: str) -> list[SheetEntry]:
                 stored.id, stored.version, must(stored.data["authored"]), author.get("reference", ""),
                 author.get("display", ""), rows[0], _signer(signature), _signed_at(signature),
                 late_reason_of(stored.data), stored.sha256, bool(fact_of(facts, WAITING)), bool(fact_of(facts, UNASKED)),
-                must(void) if void else None,
+                must(void) if void else None, supervised(author),
             )
         )  # fmt: skip
     return sorted(found, key=lambda e: (e.happened, e.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from benhan.catalogue import systems
 from benhan.forms import Form, SignaturePlace
 from benhan.records.delegation import Delegation
 
@@ -36,6 +37,21 @@ def _table() -> dict[str, Any]:
 def is_patients(place: SignaturePlace) -> bool:
     """True for a place where the patient or a relative signs."""
     return place.role in _table()["patient"]
+
+
+def supervised(author: Mapping[str, Any]) -> bool:
+    """True of an author (``QuestionnaireResponse.author``) without a licence to practise: a trainee, or a doctor before his
+    licence. He drafts; who supervises signs (practice A6).
+    """
+    number = author.get("identifier", {})
+    return (
+        str(author.get("reference", "")).startswith("Practitioner/") and number.get("system") != systems.CCHN
+    )
+
+
+def signs_first(author: Mapping[str, Any], doctor: str) -> str:
+    """Whose the author's place is: the author's own, or the treating doctor's when the author is supervised."""
+    return doctor if supervised(author) else str(author.get("reference", ""))
 
 
 def waits_for(

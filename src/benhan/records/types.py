@@ -377,6 +377,8 @@ class SheetEntry:
     waiting: bool = False
     unasked: bool = False
     void_since: datetime | None = None
+    #: written by a trainee: the treating doctor signs it
+    supervised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

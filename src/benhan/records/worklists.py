@@ -11,7 +11,7 @@ from benhan.records.facts import form_of
 from benhan.records.papers import papers
 from benhan.records.sheets import entries, is_sheet
 from benhan.records.signatures import next_place
-from benhan.records.signers import Reader, owed_by, waits_for
+from benhan.records.signers import Reader, owed_by, signs_first, waits_for
 from benhan.records.states import closed_states, states
 from benhan.records.stays import current_stay
 from benhan.records.types import Case, LateSignature, Paper, WorkPaper, WorkPatient, WorkRecord
@@ -62,18 +62,14 @@ async def _waiting(tx: Repository, here: Case, reader: Reader) -> list[WorkPaper
                     *head, e.id, form.code, form.title, "", e.happened, True, e.version, e.sha256, stored.id, e.values
                 )
                 for e in await entries(tx, stored.id)
-                if e.signed_by is None and e.author == reader.staff
+                if e.signed_by is None and reader.staff == (here.doctor if e.supervised else e.author)
             ]  # fmt: skip
             continue
         place = next_place(form, list(paper.signatures))
-        given = {
-            "author": stored.data.get("author", {}).get("reference", ""),
-            "doctor": here.doctor,
-            "signed": {s.staff for s in paper.signatures if s.standing},
-        }
         if paper.returned or place is None:
             continue
-        if waits_for(form, place, here.khoa, reader=reader, **given):
+        author, signed = signs_first(stored.data.get("author", {}), here.doctor), _standing(paper)
+        if waits_for(form, place, here.khoa, author=author, doctor=here.doctor, reader=reader, signed=signed):
             out.append(
                 WorkPaper(
                     *head, stored.id, form.code, form.title, place.role, stored.at, False, stored.version,
@@ -81,6 +77,11 @@ async def _waiting(tx: Repository, here: Case, reader: Reader) -> list[WorkPaper
                 )
             )  # fmt: skip
     return out
+
+
+def _standing(paper: Paper) -> set[str]:
+    """Who has signed a paper."""
+    return {s.staff for s in paper.signatures if s.standing}
 
 
 async def late_signatures(repo: Repository, khoa: str | None = None) -> list[LateSignature]:
@@ -98,9 +99,11 @@ async def _owed_on(tx: Repository, here: Case, paper: Paper, name: str) -> list[
     form, stored = form_of(paper.response.data), paper.response
     head = (here.encounter_id, name)
     if is_sheet(form):
+        doctor = (await current_stay(tx, here.encounter_id)).doctor_name
         return [
             LateSignature(
-                *head, stored.id, form.code, form.title, "", e.author_name, here.khoa, e.happened, None
+                *head, stored.id, form.code, form.title, "", doctor if e.supervised else e.author_name, here.khoa,
+                e.happened, None,
             )
             for e in await entries(tx, stored.id)
             if e.signed_by is None
@@ -109,7 +112,7 @@ async def _owed_on(tx: Repository, here: Case, paper: Paper, name: str) -> list[
     if place is None:
         return []
     author, back = stored.data.get("author", {}), paper.returned
-    person = owed_by(form, place, author=author.get("reference", ""), doctor=here.doctor)
+    person = owed_by(form, place, author=signs_first(author, here.doctor), doctor=here.doctor)
     if back or person == author.get("reference"):
         owing = author.get("display", "")
     else:
