@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
 
 import psycopg
@@ -43,6 +44,7 @@ from benhan.exchange import (
 from benhan.exchange.engine import Gap, Receipt
 from benhan.exchange.incoming import answer_json, read_answer
 from benhan.exchange.mhd import provide_bundle
+from benhan.identity import link_patient
 from benhan.store import Repository
 
 from .test_hub import Hub, a_message, hub  # noqa: F401
@@ -352,3 +354,18 @@ def _key() -> bytes:
     return ec.generate_private_key(ec.SECP384R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+async def test_door_answers_iti83_to_the_facility_of_the_certificate(
+    hub: Hub,  # noqa: F811
+    door: HubClient,
+) -> None:
+    """Over TLS with the bound token: A gets the number of its own patient, an unknown domain is refused."""
+    await link_patient(hub.repo, hub.a.id, a_message().patient)
+    path = "/pixm/Patient/$ihe-pix?"
+    mine = urlencode({"sourceIdentifier": "urn:benhan:id:nguoi-benh:51Z01|benh-nhan-o-a"})
+    answer = await door._json("GET", path + mine)
+    cccd = {"system": "urn:benhan:id:cccd", "value": "051199000001"}
+    assert answer["parameter"] == [{"name": "targetIdentifier", "valueIdentifier": cccd}]
+    with pytest.raises(BenhanError):
+        await door._json("GET", path + urlencode({"sourceIdentifier": "urn:oid:1.2|3"}))
