@@ -96,6 +96,7 @@ Papers (``papers``, ``paper_signing``, ``sign_batch``, ``signatures``)::
     prepare_batch(repo, id, signing, *, authorize) -> [ToSign(seq, prepared)]    a key that is elsewhere: two phases
     finish_batch(repo, id, {seq: value}, signing, *, authorize) -> SignBatch
     prepared_of(repo, id) ; give_up_batch(repo, id)
+    spoken_waiting(repo, *, doctor=None) -> [SpokenOrder] ; confirm_spoken(repo, order_id, SignWith, *, authorize)
     ask_hand(repo, response_id, role, shown, witness, *, authorize) -> (Hand, token)   a patient signs on a tablet (``by_hand``)
     draw_hand(store, token, png, *, name, relation, number, device) ; witness_hand(repo, id, SignWith, *, authorize) ; drop_hand
     claim_batch(repo, id) ; run_batch(repo, id, role -> SignWith, *, authorize) -> SignBatch     many papers, one PIN
@@ -344,6 +345,7 @@ from benhan.records.sign_batch import (
 from benhan.records.sign_far import ToSign, finish_batch, give_up_batch, prepare_batch, prepared_of
 from benhan.records.signed_bytes import byte_signature, sign_bytes
 from benhan.records.signers import Reader, is_patients
+from benhan.records.spoken import SpokenOrder, confirm_spoken, confirmed_at, is_spoken, spoken_waiting
 from benhan.records.states import Transition, allowed_events, closed_states, state_title, states, transition
 from benhan.records.stays import (
     accept_transfer,
@@ -487,6 +489,7 @@ __all__ = [
     "SignItem",
     "SignWith",
     "Signature",
+    "SpokenOrder",
     "Staff",
     "Stay",
     "TimelineItem",
@@ -542,6 +545,8 @@ __all__ = [
     "complete_record",
     "complete_waiting",
     "completeness",
+    "confirm_spoken",
+    "confirmed_at",
     "containers",
     "content_of",
     "contents",
@@ -591,6 +596,7 @@ __all__ = [
     "hand_of",
     "ho_so_benh_an",
     "is_patients",
+    "is_spoken",
     "issue_discharge_paper",
     "issue_paper",
     "kept",
@@ -669,6 +675,7 @@ __all__ = [
     "sign_bytes",
     "sign_entry",
     "sign_paper",
+    "spoken_waiting",
     "start_addendum",
     "start_closing",
     "state_title",

@@ -26,6 +26,8 @@ from benhan.records.stays import current_stay
 from benhan.records.types import Administration, ChargeInput, DrugOrder, JsonObject
 from benhan.store import Repository, Stored
 
+_SPOKEN: JsonObject = {"coding": [coding(systems.ORDER_WAY, systems.SPOKEN, "Y lệnh miệng")]}
+
 
 async def order_drug(repo: Repository, encounter_id: str, order: DrugOrder) -> Stored:
     """Order a drug. Raises: ``NotFound`` (records.no-such-drug); ``RuleViolation`` (records.bad-dose)."""
@@ -77,6 +79,8 @@ async def order_drug(repo: Repository, encounter_id: str, order: DrugOrder) -> S
         }  # fmt: skip
         if order.note:
             request["note"] = [{"text": order.note}]
+        if order.recorder is not None:
+            request |= {"recorder": staff_ref(order.recorder), "category": [_SPOKEN]}
         return await tx.create(with_extensions(request, fact("ma-khoa", stay.khoa), *extensions))
 
 

@@ -304,7 +304,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class DrugOrder:
-    """A drug of the ward. ``dose`` in ``unit`` each time, ``per_day`` times, for ``days``."""
+    """A drug of the ward. ``dose`` in ``unit`` each time, ``per_day`` times, for ``days``.
+
+    ``recorder``: the nurse who took a spoken order down and read it back; the doctor confirms it by signature.
+    """
 
     code: str
     dose: Decimal
@@ -317,6 +320,7 @@ class DrugOrder:
     note: str = ""
     as_text: str | None = None
     late_reason: str | None = None
+    recorder: Staff | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from benhan.base.errors import InvalidInput, Issue
 from benhan.catalogue import LabItem, drug, lab_items
 from benhan.store import Stored
 from benhan.web import plots, rail, show, unsent
+from benhan.web.desk import doctor_of, doctors
 from benhan.web.frame import Visit, attempt, page
+from benhan.web.signing import sign_with
 
 NOT_LAB = ("Sinh hiệu", "Tài liệu")
 
@@ -213,11 +215,35 @@ async def _drugs_page(visit: Visit, **context: Any) -> Response:
             **frame,
             "orders": list(reversed(found)),
             "doses": doses,
+            "spoken": {
+                o.id: await records.confirmed_at(visit.repo, o) for o in found if records.is_spoken(o.data)
+            },
+            "doctors": await doctors(visit) if visit.may("order.spoken", frame["case"].khoa) else [],
+            "pin_needed": True,
+            "me": visit.signed_in.ctx.actor.reference,
             "draft_key": unsent.key(unsent.DRUGS, encounter_id),
             "typed": await unsent.kept(visit, unsent.DRUGS, encounter_id),
             **context,
         },
     )
+
+
+@page("order.spoken")
+async def take_down(visit: Visit) -> Response:
+    """Take a doctor's spoken order down."""
+    return await attempt(visit, _order_drug(visit, spoken=True), _drugs_page)
+
+
+@page("drug.prescribe")
+async def confirm(visit: Visit) -> Response:
+    """Confirm one's own spoken order by signature."""
+    return await attempt(visit, _confirm(visit), _drugs_page)
+
+
+async def _confirm(visit: Visit) -> Response:
+    signing = await sign_with(visit, "bac_si")
+    await records.confirm_spoken(visit.repo, visit.path("order"), signing, authorize=visit.authorize)
+    return visit.go(f"/dot/{visit.path('encounter')}/thuoc", "da-ky")
 
 
 @page("drug.prescribe")
@@ -226,9 +252,10 @@ async def order_drug(visit: Visit) -> Response:
     return await attempt(visit, _order_drug(visit), _drugs_page)
 
 
-async def _order_drug(visit: Visit) -> Response:
+async def _order_drug(visit: Visit, *, spoken: bool = False) -> Response:
     encounter_id = visit.path("encounter")
-    visit.require("drug.prescribe", (await records.case(visit.repo, encounter_id)).khoa)
+    khoa = (await records.case(visit.repo, encounter_id)).khoa
+    visit.require("order.spoken" if spoken else "drug.prescribe", khoa)
     code = visit.text("drug_code")
     medicine = drug(code)
     if medicine is None:
@@ -242,9 +269,10 @@ async def _order_drug(visit: Visit) -> Response:
         per_day=int(show.read_number(visit.text("per_day"), "per_day")),
         days=int(show.read_number(visit.text("days"), "days")),
         happened=visit.moment("happened"),
-        doctor=await visit.staff(),
+        doctor=await doctor_of(visit, visit.text("doctor")) if spoken else await visit.staff(),
         note=visit.text("note"),
         late_reason=visit.text("late_reason") or None,
+        recorder=await visit.staff() if spoken else None,
     )
     async with visit.repo.transaction() as tx:
         await records.order_drug(tx, encounter_id, order)
@@ -292,6 +320,8 @@ ROUTES = [
     Route("/dot/{encounter}/xet-nghiem/{order}/huy", cancel, methods=["POST"]),
     Route("/dot/{encounter}/thuoc", drugs_page, methods=["GET"]),
     Route("/dot/{encounter}/thuoc", order_drug, methods=["POST"]),
+    Route("/dot/{encounter}/thuoc/mieng", take_down, methods=["POST"]),
+    Route("/dot/{encounter}/thuoc/{order}/xac-nhan", confirm, methods=["POST"]),
     Route("/dot/{encounter}/thuoc/{order}/dung", give, methods=["POST"]),
     Route("/dot/{encounter}/thuoc/{order}/ngung", stop, methods=["POST"]),
 ]

@@ -97,7 +97,10 @@ async def late(visit: Visit) -> Response:
         if waited >= hours:
             people[row.owed_by] = people.get(row.owed_by, 0) + 1
     owing = sorted(people.items(), key=lambda p: (-p[1], p[0]))
-    return visit.draw("late_signatures.html", rows=rows, limit=hours, owing=owing, **await rail.around(visit))
+    waiting = await records.spoken_waiting(visit.repo)
+    spoken = [s for s in waiting if s.overdue and (everywhere or s.khoa in places)]
+    around = await rail.around(visit)
+    return visit.draw("late_signatures.html", spoken=spoken, rows=rows, limit=hours, owing=owing, **around)
 
 
 def _hours(visit: Visit, row: records.LateSignature) -> int:

@@ -69,6 +69,7 @@ async def _to_sign(visit: Visit, **context: Any) -> Response:
         "back": back,
         "ticked": ticked,
         "key_kind": await key_kind(visit),
+        "spoken": await records.spoken_waiting(visit.repo, doctor=visit.signed_in.ctx.actor.reference),
     }
     return visit.draw("to_sign.html", **{**shown, **around, **context})
 
