@@ -95,6 +95,10 @@ async def test_a_trainee_drafts_and_the_supervisor_signs(ward: Repository, build
             ward, other.id, build.sign_as(build.HEAD, ""), authorize=records.everything_allowed
         )
     assert refused.value.code == "records.not-your-line"
+    with pytest.raises(RuleViolation):
+        await records.sign_entry(
+            ward, line.id, build.sign_as(trainee, ""), authorize=records.everything_allowed
+        )
     await records.sign_entry(
         ward, line.id, build.sign_as(build.DOCTOR, ""), authorize=records.everything_allowed
     )

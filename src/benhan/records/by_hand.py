@@ -2,7 +2,7 @@
 
 The one who signs sees the exact PDF (its SHA-256 is what is signed). Kept: the picture (sealed), its hash, who, in what
 relation, device, time, witness. Not kept: strokes, their order, speed or pressure. Source: Luật Giao dịch điện tử 2023,
-Điều 22; NĐ 13/2023 (no biometric template); practice A3.
+Điều 22; Luật 91/2025 và NĐ 356/2025 (no biometric template); practice A3.
 """
 
 from __future__ import annotations
