@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from benhan.base.clock import local_date
 from benhan.exchange import HUB, Message, Reply, compare_day, drain, enqueue, queue
 from benhan.exchange.engine import Envelope, Receipt
 
@@ -28,7 +29,7 @@ async def test_queue_says_what_is_true(house: Any, as_person: Callable[..., Any]
     told = await one.see("/lien-thong")
     assert "trục giữ lại, chờ xử lý" in told
     assert "Gói thiếu người bệnh." in told
-    day = (await queue(repo))[0].queued_at.date()
+    day = local_date((await queue(repo))[0].queued_at)
     await compare_day(repo, day, {"urn:uuid:thu-0": "0" * 64})
     text = await one.see("/lien-thong")
     assert all(words in text for words in ("trục đã nhận", "chờ gửi", "gửi lại 1"))

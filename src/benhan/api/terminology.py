@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from benhan.api import answering, asking
 from benhan.api.operations import Door, Line
-from benhan.base.clock import fhir_instant
+from benhan.base.clock import fhir_instant, local_date
 from benhan.base.errors import InvalidInput, NotFound
 from benhan.base.json_door import JsonObject
 from benhan.catalogue import systems, terminology
@@ -149,7 +149,7 @@ class Terminology:
             validate(body)
             given.update(_plain(body))
         at = asking.instants(given, "date")
-        return given, (at[0] if at else repo.clock.now()).date()
+        return given, at[0].date() if at else local_date(repo.clock.now())
 
 
 def _plain(body: JsonObject) -> dict[str, str]:
