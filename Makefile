@@ -15,12 +15,12 @@ demo: $(STAMP)  ## hub + two facilities + portal simulator; ONCE=1 runs the stor
 
 test: $(STAMP)  ## every test, seeded samples
 	sh scripts/bootstrap
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
 
 test-long: $(STAMP)  ## the full counts
 	sh scripts/bootstrap
 	sh scripts/judges
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-server: $(STAMP)  ## store and isolation tests against a PostgreSQL 15 server
 	sh scripts/bootstrap

@@ -1,7 +1,8 @@
 """A real PostgreSQL for every test: one cluster a run, one template database, a fresh clone for each test.
 
 Without ``BENHAN_TEST_DATABASE_URL`` (or ``BENHAN_DATABASE_URL``) the embedded server is started in a temporary folder,
-shared by the workers of pytest-xdist and removed at the end.
+shared by the workers of pytest-xdist and removed at the end. Temporary folders lie in memory where there is room: each
+test's database is a thousand small files made and removed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ from benhan.store import Actor, Ctx, Repository, Store, SystemPolicy
 _URL = os.environ.pop("BENHAN_TEST_DATABASE_URL", None) or os.environ.pop("BENHAN_DATABASE_URL", None)
 os.environ.pop("BENHAN_DATABASE_URL", None)
 _COUNTER = itertools.count(1)
+_MEMORY, _ROOM = Path("/dev/shm"), 6 * 2**30
+
+
+def _in_memory() -> None:
+    if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ["TMPDIR"] = str(_MEMORY)  # for the programs that tests start as well
+        tempfile.tempdir = None
+
+
+_in_memory()
 TESTER = Actor("Device/test", "Kiểm thử", "system")
 
 

@@ -33,7 +33,10 @@ def line_of(form: Form) -> dict[str, str]:
     return {f"col-{c.column}": str(row[c.column]).replace(".", ",") for c in columns}
 
 
-@pytest.mark.parametrize("form", SHEETS, ids=lambda f: f.slug)
+CASES = [pytest.param(f, id=f.slug, marks=[] if f.code == "36/BV2" else pytest.mark.long) for f in SHEETS]
+
+
+@pytest.mark.parametrize("form", CASES)
 async def test_a_line_comes_back_from_the_browser(house: Any, server: Any, chromium: Any, form: Form) -> None:
     """Typed, signed with the PIN, shown, kept and printed as it was typed."""
     repo, now = house.repo, house.store.clock.now()

@@ -174,6 +174,7 @@ async def walk(page: Page, house: Any, server: Any, office: Store, ma_lk: str) -
     assert faults == []
 
 
+@pytest.mark.long
 async def test_slips_bill_and_queue_at_the_screen(house: Any, office: Store) -> None:
     """A doctor confirms a leave slip after a mistake is pointed out; the cashier takes an advance, reverses a line, settles."""
     repo = office.repo(build.ctx(house.tenant), SystemPolicy())

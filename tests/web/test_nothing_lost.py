@@ -138,6 +138,7 @@ async def text_of(page: Page, name: str = FIELD) -> str:
     return await page.input_value(f'[name="{name}"]')
 
 
+@pytest.mark.long
 async def test_browser_killed_while_typing(desk: Desk, paper: str) -> None:
     """The reopened browser shows all but the last moment."""
     page = await desk.open(paper)
@@ -150,6 +151,7 @@ async def test_browser_killed_while_typing(desk: Desk, paper: str) -> None:
     assert typist.lost(text, killed) <= MOST_LOST_S
 
 
+@pytest.mark.long
 async def test_server_killed_while_typing(desk: Desk, server: Any, paper: str) -> None:
     """The page says that text is kept here, and hands it over when the server is back; nothing is lost."""
     page = await desk.open(paper)
