@@ -7,7 +7,8 @@ PAGES: dict[str, str] = {
     **dict.fromkeys(
         (
             "/dot/{encounter}/chuyen-khoa", "/dot/{encounter}/nhan/{task}", "/dot/{encounter}/ra-vien",
-            "/dot/{encounter}/huy-ra-vien", "/dot/{encounter}/giay-ra-vien", "/dot/{encounter}/benh-an",
+            "/dot/{encounter}/hoan-tac", "/dot/{encounter}/nhan/{task}/thoi",
+            "/dot/{encounter}/giay-ra-vien", "/dot/{encounter}/benh-an",
             "/dot/{encounter}/giay", "/giay/{response}", "/giay/{response}/bo-nhap", "/giay/{response}/nhap",
             "/giay/{response}/ky", "/giay/{response}/rut", "/giay/{response}/cap", "/dot/{encounter}/xet-nghiem",
             "/dot/{encounter}/xet-nghiem/{order}/ket-qua", "/dot/{encounter}/xet-nghiem/{order}/huy",

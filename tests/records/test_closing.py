@@ -72,23 +72,6 @@ async def test_discharge_that_lacks_something_is_refused(ward: Repository, build
     assert pending.value.code == "records.transfer-pending"
 
 
-async def test_discharge_is_taken_back_with_what_hangs_on_it(
-    ward: Repository, build: Any, clock: Any
-) -> None:
-    """Stay and bed run again, bed-days are reversed, diagnoses are entered in error; a second discharge is possible."""
-    record = await build.a_discharged_record(ward, clock)
-    await records.undo_discharge(ward, record.id, "Sốt lại", authorize=everything_allowed)
-    assert (await records.case(ward, record.id)).state == "open"
-    (stay,) = await records.stays(ward, record.id)
-    assert stay.end is None
-    beds = [c for c in await records.charge_lines(ward, record.id) if c.code == "GIUONG.NOI"]
-    assert sum(c.amount for c in beds) == 0
-    assert "encounter.diagnosis.discharge" not in await records.facts(ward, record.id)
-    clock.move(days=1)
-    await records.discharge(ward, record.id, build.an_end(clock.now()), authorize=everything_allowed)
-    assert (await records.case(ward, record.id)).state == "discharged"
-
-
 async def test_claim_goes_out_once_when_the_paper_is_issued(ward: Repository, build: Any, clock: Any) -> None:
     """Signed facts, not a closed record: after issuing, once."""
     record = await build.a_discharged_record(ward, clock)
@@ -207,7 +190,7 @@ async def test_closed_record_refuses_every_act_of_the_room(ward: Repository, bui
         ),
         records.withdraw_signature(ward, record.response_id, build.HEAD, "Rút", authorize=everything_allowed),
         records.move_bed(ward, record.id, Bed("1", "H009"), now),
-        records.undo_discharge(ward, record.id, "Hủy", authorize=everything_allowed),
+        records.ask_undo(ward, record.id, "discharge", "Hủy", authorize=everything_allowed),
         records.complete_record(ward, record.id, authorize=everything_allowed),
         records.close_record(ward, record.id, build.sign_as(build.HOUSE, "x"), authorize=everything_allowed),
     ]

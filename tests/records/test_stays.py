@@ -10,7 +10,7 @@ import pytest
 from benhan import records
 from benhan.base.errors import Conflict, RuleViolation
 from benhan.catalogue import systems
-from benhan.records import Bed, everything_allowed
+from benhan.records import Bed
 from benhan.store import Repository
 
 
@@ -97,18 +97,3 @@ async def test_late_entry_needs_a_reason_and_shows_it(ward: Repository, build: A
             ward, await build.a_patient(ward, cccd="051075000033"), happened=clock.now() + timedelta(hours=1)
         )
     assert future.value.code == "records.in-future"
-
-
-async def test_admission_is_taken_back_while_nothing_hangs_on_it(ward: Repository, build: Any) -> None:
-    """The số vào viện is cancelled with the reason; a record that has been opened blocks it."""
-    admitted = await build.an_admission(ward)
-    done = await records.cancel_admission(
-        ward, admitted.encounter.id, "Nhập nhầm người bệnh", build.HEAD, authorize=everything_allowed
-    )
-    assert done.data["status"] == "cancelled"
-    (row,) = await records.numbers_taken(ward, "so_vao_vien")
-    assert row.cancel_reason == "Nhập nhầm người bệnh"
-    record = await build.an_inpatient_record(ward, cccd="051075000040")
-    with pytest.raises(Conflict) as error:
-        await records.cancel_admission(ward, record.id, "Nhầm", build.HEAD, authorize=everything_allowed)
-    assert error.value.code == "records.admission-in-use"

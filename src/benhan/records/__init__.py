@@ -18,7 +18,6 @@ Admission and stays (``admission``, ``stays``)::
           direct_from="2", referred_by="2", referred_from="", referral_no="",
           time_of_illness=None, late_reason=None))
           -> Admitted(episode, encounter, stay: Stored, ma_lk, so_vao_vien)
-    cancel_admission(repo, encounter_id, reason, approver: Staff, *, authorize) -> Stored
     encounter_by_ma_lk(repo, ma_lk) -> Stored
     stays(repo, encounter_id) -> list[Stay(id, khoa, khoa_name, start, end, doctor, beds)]    oldest first
     current_stay(repo, encounter_id) -> Stay
@@ -123,7 +122,10 @@ Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``seal
 
     discharge(repo, encounter_id, Discharge(happened, outcome, doctor: Staff, diagnosis, icd10, others=(), result=None,
           treatment="", advice="", moved_to=None, death_cause=None, late_reason=None), *, authorize) -> Stored (Encounter)
-    undo_discharge(repo, encounter_id, reason, *, authorize) -> Stored
+    obstacles(repo, encounter_id, act, target="") -> list[str]                what stands in the way, sentence by sentence
+    ask_undo(repo, encounter_id, act, reason, *, target="", authorize) -> Request ; grant_undo(repo, request_id, *, authorize)
+          act: cancel, transfer, discharge, patient (target: Patient id), paper (target: "<paper>><encounter>"), merge (target:
+          the đợt that stays); UNDO_ACTS names them
     discharge_diagnoses(repo, encounter_id) -> list[DischargeDiagnosis(id, main, code, text)]
     recode(repo, encounter_id, condition_id, code, reason) -> Stored           another ICD-10 code, same words
     discharge_facts(encounter: JsonObject) -> dict[str, str]      outcome, form items, MA_LOAI_RV, KET_QUA_DTRI, icd10 …
@@ -137,7 +139,7 @@ Discharge and life cycle (``discharge``, ``lifecycle``, ``completeness``, ``seal
     start_closing(repo, encounter_id, *, authorize) -> Sealing ; finish_sealing(repo, Sealing, seal) -> Stored
     cancel_closing(repo, encounter_id, reason, *, authorize) -> Case ; open_sealings(repo) -> list[Sealing]
           close_record is both phases; the record is ``closing`` (refuses writes) while the signer takes its time
-    ask(repo, encounter_id, kind, reason, *, authorize, detail=None) -> Request    kind: reopen, destroy, release
+    ask(repo, encounter_id, kind, reason, *, authorize, detail=None) -> Request    kind: reopen, destroy, release, undo
     decide(repo, request_id, approved, *, authorize, note="") -> Request          by somebody else
     reopen_record(repo, request_id, *, authorize) -> Case ; archive_record(repo, encounter_id, *, authorize)
     mark_due(…), extend_record(…, reason): same shape
@@ -191,7 +193,6 @@ from __future__ import annotations
 from benhan.records.addenda import add_addendum, sign_addendum, start_addendum
 from benhan.records.admission import (
     admit,
-    cancel_admission,
     encounter_by_ma_lk,
     find_or_register_patient,
     register_patient,
@@ -234,7 +235,7 @@ from benhan.records.delegation import (
     delegations_to,
     end_delegation,
 )
-from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready, undo_discharge
+from benhan.records.discharge import discharge, discharge_facts, submit_claim_when_ready
 from benhan.records.disposal import (
     Destruction,
     DueRecord,
@@ -355,6 +356,7 @@ from benhan.records.stays import (
     pending_transfers,
     request_transfer,
     stays,
+    transfer_to,
 )
 from benhan.records.timeline import timeline
 from benhan.records.types import (
@@ -403,6 +405,8 @@ from benhan.records.types import (
     WorkRecord,
     everything_allowed,
 )
+from benhan.records.undoing import ACTS as UNDO_ACTS
+from benhan.records.undoing import Undo, ask_undo, grant_undo, obstacles
 from benhan.records.unread import (
     CRITICAL,
     Seen,
@@ -429,6 +433,7 @@ __all__ = [
     "OTHER_SOURCES",
     "PAYERS",
     "SIGNS",
+    "UNDO_ACTS",
     "AccountTotals",
     "Addendum",
     "AddendumDone",
@@ -495,6 +500,7 @@ __all__ = [
     "TimelineItem",
     "ToSign",
     "Transition",
+    "Undo",
     "Unread",
     "UnreadResult",
     "VitalSigns",
@@ -519,13 +525,13 @@ __all__ = [
     "ask",
     "ask_hand",
     "ask_release",
+    "ask_undo",
     "at_risk",
     "beat",
     "begin_batch",
     "binder",
     "blob_of",
     "byte_signature",
-    "cancel_admission",
     "cancel_closing",
     "cancel_number",
     "cancel_order",
@@ -592,6 +598,7 @@ __all__ = [
     "form_of",
     "from_xml",
     "give_up_batch",
+    "grant_undo",
     "hand_by_token",
     "hand_of",
     "ho_so_benh_an",
@@ -612,6 +619,7 @@ __all__ = [
     "move_to_cold",
     "my_patients",
     "numbers_taken",
+    "obstacles",
     "open_paper",
     "open_record",
     "open_sealings",
@@ -690,8 +698,8 @@ __all__ = [
     "timeline",
     "to_json",
     "to_xml",
+    "transfer_to",
     "transition",
-    "undo_discharge",
     "unlock_charges",
     "unread_results",
     "unsettle",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from benhan.base.errors import Conflict, RuleViolation
+from uuid import UUID
+
+from benhan.base.errors import Conflict
 from benhan.catalogue import systems
 from benhan.identity import PersonInput, find_candidates, register_person
-from benhan.records.cases import add_case, add_event, encounter_id_of, locked_case, set_state
+from benhan.records.cases import add_case, add_event, encounter_id_of, locked_case
 from benhan.records.numbering import cancel_number, take_number
 from benhan.records.shapes import (
     House,
@@ -13,6 +15,7 @@ from benhan.records.shapes import (
     fact,
     house,
     house_ref,
+    id_of,
     identifier_of,
     instant,
     late,
@@ -21,7 +24,8 @@ from benhan.records.shapes import (
     with_extensions,
 )
 from benhan.records.stays import current_stay, end_stay, stay_resource
-from benhan.records.types import Admission, Admitted, Authorize, JsonObject, Staff
+from benhan.records.steps import step
+from benhan.records.types import Admission, Admitted, Authorize, JsonObject
 from benhan.store import Repository, Stored
 
 _ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -163,35 +167,21 @@ async def encounter_by_ma_lk(repo: Repository, ma_lk: str) -> Stored:
 
 
 async def cancel_admission(
-    repo: Repository, encounter_id: str, reason: str, approver: Staff, *, authorize: Authorize
+    tx: Repository, encounter_id: str, reason: str, request: UUID, *, authorize: Authorize
 ) -> Stored:
-    """Take an admission back: stay and đợt cancelled, số vào viện cancelled with the reason.
-
-    Raises: ``Conflict`` (records.admission-in-use) listing what hangs on it: a record opened, charges, a discharge.
+    """Take an admission back inside the running transaction: stays, đợt, account and binder end as errors, its numbers are
+    cancelled with the reason. ``request``: granted by another person (``undoing`` has looked for what is in the way).
     """
-    if not reason.strip():
-        raise RuleViolation("records.reason-needed", "Cần nêu lý do hủy nhập viện.", expression="reason")
-    async with repo.transaction() as tx:
-        before = await locked_case(tx, encounter_id)
-        authorize("admission.undo", before.khoa)
-        charges = await tx.search("ChargeItem", [("context", f"Encounter/{encounter_id}"), ("_count", "1")])
-        if before.state != "open" or before.composition_id or charges.entries:
-            raise Conflict(
-                "records.admission-in-use",
-                "Không hủy được nhập viện: hồ sơ đã mở, đã phát sinh chi phí hoặc đã ra viện.",
-            )
-        encounter = await tx.read("Encounter", encounter_id)
-        stay = await current_stay(tx, encounter_id)
-        await end_stay(tx, stay.id, tx.clock.now(), status="cancelled")
-        await cancel_number(tx, "so_vao_vien", identifier_of(encounter.data, systems.SO_VAO_VIEN), reason)
-        cancelled = with_extensions(
-            {**encounter.data, "status": "cancelled"},
-            fact("ly-do-huy", reason.strip()),
-            fact("nguoi-duyet-huy", approver.name),
-        )
-        stored = await tx.update(cancelled, if_match=encounter.version)
-        await set_state(
-            tx, before, "cancelled", discharged_at=None, due_on=None, closed_at=None, so_luu_tru=None
-        )
-        await add_event(tx, encounter_id, "cancel", "open", "cancelled", reason)
-        return stored
+    before = await locked_case(tx, encounter_id)
+    encounter = await tx.read("Encounter", encounter_id)
+    await end_stay(tx, (await current_stay(tx, encounter_id)).id, tx.clock.now(), status="cancelled")
+    await cancel_number(tx, "so_vao_vien", identifier_of(encounter.data, systems.SO_VAO_VIEN), reason)
+    if before.so_benh_an:
+        await cancel_number(tx, "so_benh_an", before.so_benh_an, reason)
+    for reference in encounter.data.get("account", []):
+        account = await tx.read("Account", id_of(reference))
+        await tx.update({**account.data, "status": "entered-in-error"}, if_match=account.version)
+    cancelled = with_extensions({**encounter.data, "status": "cancelled"}, fact("ly-do-huy", reason))
+    stored = await tx.update(cancelled, if_match=encounter.version)
+    await step(tx, encounter_id, "cancel", authorize=authorize, reason=reason, request=request)
+    return stored

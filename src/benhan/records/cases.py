@@ -31,6 +31,8 @@ _STATE = (
     " where tenant = %s and encounter_id = %s"
 )
 _HOLD = "update record_case set legal_hold = %s where tenant = %s and encounter_id = %s"
+_PATIENT = "update record_case set patient_id = %s where tenant = %s and encounter_id = %s"
+_ADMITTED = "update record_case set admitted_at = %s where tenant = %s and encounter_id = %s"
 _LOCK = "update record_case set financial_lock = %s where tenant = %s and encounter_id = %s"
 _EVENT = (
     "insert into record_event (tenant, id, encounter_id, event, from_state, to_state, at, actor, reason, detail)"
@@ -83,10 +85,20 @@ async def encounter_id_of(repo: Repository, ma_lk: str) -> str:
 
 
 async def set_opened(
-    tx: Repository, encounter_id: str, composition_id: str, form_code: str, number: str
+    tx: Repository, encounter_id: str, composition_id: str | None, form_code: str | None, number: str | None
 ) -> None:
-    """The record has been opened on a template."""
+    """The record has been opened on a template (None: its binder went to another đợt)."""
     await connection(tx).execute(_OPEN, (composition_id, form_code, number, tx.ctx.tenant, encounter_id))
+
+
+async def set_patient(tx: Repository, encounter_id: str, patient_id: str) -> None:
+    """The đợt was opened on the wrong person."""
+    await connection(tx).execute(_PATIENT, (patient_id, tx.ctx.tenant, encounter_id))
+
+
+async def set_admitted(tx: Repository, encounter_id: str, at: datetime) -> None:
+    """The đợt began earlier: another one was merged into it."""
+    await connection(tx).execute(_ADMITTED, (at, tx.ctx.tenant, encounter_id))
 
 
 async def set_place(tx: Repository, encounter_id: str, khoa: str, doctor: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, RuleViolation
@@ -180,10 +181,13 @@ async def _end_episode(tx: Repository, encounter: JsonObject, end: Discharge) ->
         await tx.update({**episode.data, "status": "finished", "period": period}, if_match=episode.version)
 
 
-async def undo_discharge(repo: Repository, encounter_id: str, reason: str, *, authorize: Authorize) -> Stored:
+async def undo_discharge(
+    repo: Repository, encounter_id: str, reason: str, request: UUID, *, authorize: Authorize
+) -> Stored:
     """Take a discharge back: stay and bed run again, bed-days are reversed, discharge diagnoses entered in error.
 
-    Raises: ``Conflict`` (records.paper-issued) when the discharge paper has left the house.
+    ``request``: granted by another person (``undoing``). Raises: ``Conflict`` (records.paper-issued) when the discharge
+    paper has left the house.
     """
     async with repo.transaction() as tx:
         if any(p.issued for p in await papers(tx, encounter_id)):
@@ -196,6 +200,7 @@ async def undo_discharge(repo: Repository, encounter_id: str, reason: str, *, au
             reason=reason,
             discharged_at=None,
             due_on=None,
+            request=request,
         )
         encounter = await tx.read("Encounter", encounter_id)
         gone = {systems.EXT_FACT + name for name in _FACTS}

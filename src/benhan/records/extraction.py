@@ -172,6 +172,13 @@ async def extract(tx: Repository, response: Stored, staff: Staff) -> list[Stored
     return made
 
 
+async def retract(tx: Repository, response: Stored) -> None:
+    """What was derived from a form is entered in error: the form was written in the wrong record."""
+    for stored in (await derived(tx, response)).values():
+        if not is_error(stored.data):
+            await tx.update(_in_error(stored.data), if_match=stored.version)
+
+
 def _without_own(known: dict[str, Any], stored: Stored) -> dict[str, Any]:
     """Facts without those that this very form gave: a derived diagnosis or sign has its home in the form."""
     from benhan.records.facts import diagnosis_value

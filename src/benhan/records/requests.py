@@ -1,4 +1,4 @@
-"""Requests for what one person alone may not do: reopen, destroy, give a copy away. Asked by one, decided by another.
+"""Requests for what one person alone may not do: reopen, destroy, give a copy away, undo. Asked by one, decided by another.
 
 Kept for ever in ``record_request``; decided once, used once. The database refuses a decision by the asker as well.
 """
@@ -25,6 +25,7 @@ PERMISSIONS = {
     "reopen": ("record.ask_reopen", "record.reopen"),
     "destroy": ("record.close", "record.destroy"),
     "release": ("record.export", "record.release"),
+    "undo": ("admission.ask_undo", "admission.undo"),
 }
 _COLUMNS = "id, encounter_id, kind, asked_at, asked_by, reason, detail, decision, decided_at, decided_by, note, used_at"
 _ASK = (

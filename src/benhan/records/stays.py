@@ -201,6 +201,11 @@ async def pending_transfers(repo: Repository, encounter_id: str) -> list[Stored]
     return await _pending(repo, encounter_id)
 
 
+def transfer_to(task: Stored) -> str:
+    """Khoa a transfer goes to (pure)."""
+    return fact_of(task.data, "den-khoa")
+
+
 async def accept_transfer(
     repo: Repository, task_id: str, happened: datetime, doctor: Staff, bed: Bed
 ) -> Stored:
@@ -252,3 +257,29 @@ async def cancel_transfer(repo: Repository, task_id: str, reason: str, by: Staff
             reason,
         )
         return await tx.update(resource, if_match=task.version)
+
+
+async def accepted_transfer(repo: Repository, encounter_id: str) -> Stored | None:
+    """The latest transfer that a khoa has accepted; None when there was none, or it was taken back."""
+    done = await all_of(repo, "Task", [("encounter", f"Encounter/{encounter_id}"), ("status", "completed")])
+    moves = [t for t in done if t.data["code"]["coding"][0]["code"] == "chuyen-khoa"]
+    return max(moves, key=lambda t: (t.data["authoredOn"], t.id), default=None)
+
+
+async def undo_transfer(tx: Repository, encounter_id: str, reason: str) -> Stored:
+    """Take an accepted transfer back: the new stay is cancelled, the old one and its bed run on as if it had not ended.
+
+    Raises: ``Conflict`` (records.no-transfer).
+    """
+    task = await accepted_transfer(tx, encounter_id)
+    held = await stays(tx, encounter_id)
+    if task is None or len(held) < 2:
+        raise Conflict("records.no-transfer", "Đợt này không có lần chuyển khoa nào để hủy.")
+    old, new = held[-2], held[-1]
+    await end_stay(tx, new.id, tx.clock.now(), status="cancelled")
+    await reopen_stay(tx, old.id)
+    wrong = {**task.data, "status": "entered-in-error", "statusReason": {"text": reason}}
+    stored = await tx.update(wrong, if_match=task.version)
+    await set_place(tx, encounter_id, old.khoa, old.doctor)
+    await add_event(tx, encounter_id, "undo-transfer", new.khoa, old.khoa, reason)
+    return stored

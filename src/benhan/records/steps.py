@@ -19,7 +19,16 @@ from benhan.records.types import Authorize, Case, Gap, JsonObject
 from benhan.store import Repository
 
 _UNSET: Any = object()
-_STATUS = {"closing": "final", "closed": "final", "archived": "final", "reopened": "amended"}
+_STATUS = {
+    "closing": "final",
+    "closed": "final",
+    "archived": "final",
+    "reopened": "amended",
+    "cancelled": "entered-in-error",
+}
+
+#: kind of the request behind a step, where it is not the step's own name
+_REQUESTED = {"cancel": "undo", "undo_discharge": "undo"}
 
 
 async def step(
@@ -73,7 +82,7 @@ async def _binder_state(tx: Repository, before: Case, state: str) -> None:
 async def _guards(tx: Repository, found: Transition, before: Case, request: UUID | None) -> None:
     for name in found.guards:
         if name == "approved":
-            await use_request(tx, request, before.encounter_id, found.event)
+            await use_request(tx, request, before.encounter_id, _REQUESTED.get(found.event, found.event))
         elif name == "complete":
             await refuse_gaps(tx, before.encounter_id)
         elif name == "no_legal_hold" and before.legal_hold:

@@ -54,6 +54,7 @@ from benhan.web import (
     signing_list,
     stay,
     steward,
+    undoing,
     unread,
     verify_code,
     vitals,
@@ -111,7 +112,7 @@ def routes() -> list[BaseRoute]:
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_far, signing_duties, keys,
         by_hand, orders, sheets, vitals, closing, binder, release, keeping, destruction, verify_code, form_admin, history,
-        break_glass, referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
+        break_glass, undoing, referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 

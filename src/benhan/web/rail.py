@@ -160,6 +160,8 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         items.append(RailItem("/viec/ky-tre", "alert", N_("Ký trễ"), None))
     if visit.may("record.submit") or visit.may("record.receive"):
         items.append(RailItem("/viec/no-ho-so", "folder", N_("Hồ sơ chưa nộp"), owed))
+    if visit.may("admission.undo"):
+        items.append(RailItem("/viec/de-nghi", "alert", N_("Đề nghị chờ duyệt"), None))
     if visit.may("patient.admit") and visit.may("patient.register"):
         items.append(RailItem("/tiep-don", "desk", N_("Tiếp đón"), None))
     if visit.may("exchange.refer"):

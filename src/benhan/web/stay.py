@@ -163,20 +163,12 @@ async def _accept(visit: Visit) -> Response:
     if task_id not in pending:
         text = "Yêu cầu chuyển khoa không còn chờ."
         raise RuleViolation("web.no-transfer", text)
-    visit.require("patient.transfer", records_khoa_of_transfer(pending[task_id].data))
+    visit.require("patient.transfer", records.transfer_to(pending[task_id]))
     happened = visit.moment("happened")
     doctor = await desk.doctor_of(visit, visit.text("doctor"))
     bed = records.Bed(visit.text("room") or None, visit.text("bed") or None)
     await records.accept_transfer(visit.repo, task_id, happened, doctor, bed)
     return visit.go(f"/dot/{encounter_id}", "da-nhan-khoa")
-
-
-def records_khoa_of_transfer(task: dict[str, Any]) -> str | None:
-    """Khoa a transfer goes to."""
-    for extension in task.get("extension", []):
-        if extension.get("url", "").endswith("den-khoa"):
-            return str(extension.get("valueString", ""))
-    return None
 
 
 @page("patient.discharge")
@@ -251,19 +243,6 @@ def _others(visit: Visit) -> list[tuple[str, str]]:
     return rows
 
 
-@page("admission.undo")
-async def undo_discharge(visit: Visit) -> Response:
-    """Take a discharge back, with its reason."""
-    encounter_id = visit.path("encounter")
-    act = records.undo_discharge(visit.repo, encounter_id, visit.text("reason"), authorize=visit.authorize)
-
-    async def undo() -> Response:
-        await act
-        return visit.go(f"/dot/{encounter_id}", "da-huy")
-
-    return await attempt(visit, undo(), _discharge_page)
-
-
 @page("patient.discharge")
 async def discharge_paper(visit: Visit) -> Response:
     """Write the discharge paper when it was not written with the discharge."""
@@ -280,6 +259,5 @@ ROUTES = [
     Route("/dot/{encounter}/nhan/{task}", accept, methods=["POST"]),
     Route("/dot/{encounter}/ra-vien", discharge_page, methods=["GET"]),
     Route("/dot/{encounter}/ra-vien", discharge, methods=["POST"]),
-    Route("/dot/{encounter}/huy-ra-vien", undo_discharge, methods=["POST"]),
     Route("/dot/{encounter}/giay-ra-vien", discharge_paper, methods=["POST"]),
 ]

@@ -64,6 +64,11 @@ DONE = {
 
 #: Titles that come from the tables of other rooms (states, steps and roles), so that the catalogue has them.
 TITLES = (
+    N_("Hủy nhập viện"),
+    N_("Hủy chuyển khoa"),
+    N_("Mở nhầm người bệnh"),
+    N_("Chuyển phiếu sang đúng hồ sơ"),
+    N_("Gộp vào đợt khác"),
     N_("Đang điều trị"),
     N_("Đã ra viện"),
     N_("Đã tổng kết"),
