@@ -102,6 +102,12 @@ async def test_a_trainee_drafts_and_the_supervisor_signs(ward: Repository, build
     await records.sign_entry(
         ward, line.id, build.sign_as(build.DOCTOR, ""), authorize=records.everything_allowed
     )
+    first = next(f for f in catalogue().all() if f.code == "29/BV2").signatures[0].role
+    with pytest.raises(RuleViolation) as refused:
+        await records.sign_paper(
+            ward, paper.id, build.sign_as(trainee, first), authorize=records.everything_allowed
+        )
+    assert refused.value.code == "records.no-licence"
     shown = next(e for e in await records.entries(ward, sheet.id) if e.id == line.id)
     assert (shown.author_name, shown.signed_by, shown.supervised) == ("Học viên Thử", build.DOCTOR.name, True)
 

@@ -34,7 +34,7 @@ from benhan.records.ink import ink_pdf, signature_element, waiting
 from benhan.records.returning import returned
 from benhan.records.shapes import connection, fact_of, id_of, staff_ref, with_extensions
 from benhan.records.signatures import may_sign, next_order, provenances, signatures_of, signing_provenance
-from benhan.records.signers import is_patients
+from benhan.records.signers import is_patients, needs_licence
 from benhan.records.types import Authorize, ByHand, JsonObject, Signature, SignWith
 from benhan.records.waiting import note_waiting
 from benhan.signing import Place
@@ -191,8 +191,9 @@ async def sign_paper(
 
     ``hand``: in a place of the patient, what he drew; ``sign`` is then the witness, whose signature covers the picture.
 
-    Raises: ``RuleViolation`` (records.not-your-turn, records.patients-place, records.form-incomplete); ``Conflict``
-    (records.paper-returned, records.changed-since-shown, records.changed-while-signing); ``NotAllowed`` of ``authorize``.
+    Raises: ``RuleViolation`` (records.not-your-turn, records.patients-place, records.no-licence, records.form-incomplete);
+    ``Conflict`` (records.paper-returned, records.changed-since-shown, records.changed-while-signing); ``NotAllowed`` of
+    ``authorize``.
     """
     paper = await _read(repo, response_id)
     stored, form = paper.stored, paper.form
@@ -206,6 +207,10 @@ async def sign_paper(
             "records.patients-place", "Chỗ này người bệnh hoặc thân nhân ký tay, có nhân viên chứng kiến.",
             expression="role",
         )  # fmt: skip
+    if needs_licence(place) and not sign.staff.licence:
+        raise RuleViolation(
+            "records.no-licence", "Chưa có giấy phép hành nghề: người hướng dẫn ký tờ này.", expression="role"
+        )
     if paper.returned:
         raise Conflict("records.paper-returned", "Giấy đã bị trả lại, chờ người lập sửa.")
     khoa, permission = (await case(repo, paper.encounter_id)).khoa, place.permission or "form.sign"

@@ -49,6 +49,12 @@ def supervised(author: Mapping[str, Any]) -> bool:
     )
 
 
+def needs_licence(place: SignaturePlace) -> bool:
+    """True of a place that its signer takes as author or as treating doctor: who has no licence to practise drafts only."""
+    permission = place.permission or "form.sign"
+    return permission == "form.sign" and not is_patients(place) and place.role not in _table()["by_role"]
+
+
 def signs_first(author: Mapping[str, Any], doctor: str) -> str:
     """Whose the author's place is: the author's own, or the treating doctor's when the author is supervised."""
     return doctor if supervised(author) else str(author.get("reference", ""))
