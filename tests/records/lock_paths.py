@@ -7,6 +7,7 @@ PAGES: dict[str, str] = {
     **dict.fromkeys(
         (
             "/dot/{encounter}/chuyen-khoa", "/dot/{encounter}/nhan/{task}", "/dot/{encounter}/ra-vien",
+            "/luu-tru/so-hoa", "/luu-tru/so-hoa/tep", "/dot/{encounter}/so-hoa", "/dot/{encounter}/so-hoa/tep",
             "/dot/{encounter}/hoan-tac", "/dot/{encounter}/nhan/{task}/thoi",
             "/dot/{encounter}/giay-ra-vien", "/dot/{encounter}/benh-an",
             "/dot/{encounter}/giay", "/giay/{response}", "/giay/{response}/bo-nhap", "/giay/{response}/nhap",

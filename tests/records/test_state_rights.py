@@ -1,7 +1,7 @@
 """Who may do what in which state: every (state, event) pair for every role, at home and in another khoa.
 
 The table ``state_rights.csv`` is decided here a second time: state, event, where it leads, and per role in which scope.
-Each of the 13 × 16 × 19 × 2 attempts goes through the real step: the case's row in the database, the guard of the
+Each of the 14 × 18 × 19 × 2 attempts goes through the real step: the case's row in the database, the guard of the
 table, `require` of the access room, the database's own lock; what is refused has changed nothing.
 """
 
@@ -31,11 +31,12 @@ HOME, AWAY = "K01", "K09"
 STOPPED_BY = {
     "complete": "records.incomplete",
     "approved": "records.not-approved",
+    "scanned": "records.not-scanned",
     "retention_over": "records.retention-not-over",
 }
 _CASE = (
     "insert into record_case (tenant, encounter_id, patient_id, khoa, doctor, state, admitted_at, discharged_at, closed_at,"
-    " ma_lk) values (%s, %s, %s, %s, 'Practitioner/x', %s, %s, %s, %s, %s)"
+    " ma_lk, scanned) values (%s, %s, %s, %s, 'Practitioner/x', %s, %s, %s, %s, %s, %s)"
 )
 _ROW = (
     "select c.state, count(e.id) from record_case c left join record_event e using (tenant, encounter_id)"
@@ -67,7 +68,18 @@ async def cases(ward: Repository, build: Any, state: str) -> dict[str, str]:
             )
             made[khoa] = encounter.id
             patient = encounter.data["subject"]["reference"].partition("/")[2]
-            values = (ward.ctx.tenant, encounter.id, patient, khoa, state, now, now, now, f"x-{khoa}")
+            values = (
+                ward.ctx.tenant,
+                encounter.id,
+                patient,
+                khoa,
+                state,
+                now,
+                now,
+                now,
+                f"x-{khoa}",
+                state == "scanned",
+            )
             await tx.open_connection.execute(_CASE, values)
     return made
 
@@ -79,7 +91,10 @@ def expected(state: str, event: str, role: str, khoa: str) -> set[str]:
         return {"records.already-closed" if state in closed_states() else "records.transition-forbidden"}
     if row[role] != "facility" and not (row[role] == "khoa" and khoa == HOME):
         return {"access.not-permitted"}
-    return {STOPPED_BY[g] for g in transitions()[state, event].guards if g in STOPPED_BY} or {""}
+    guards = [
+        g for g in transitions()[state, event].guards if g != state
+    ]  # a bare case is of paper in that state only
+    return {STOPPED_BY[g] for g in guards if g in STOPPED_BY} or {""}
 
 
 async def attempt(tx: Repository, encounter: str, event: str, who: SignedIn) -> str:

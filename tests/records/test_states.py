@@ -13,6 +13,9 @@ from benhan.records import allowed_events, states, transition
 from benhan.records.states import closed_states, event_names, transitions
 
 ALLOWED = {
+    ("scanned", "check_scan"): "received",
+    ("received", "rescan"): "scanned",
+    ("scanned", "cancel"): "cancelled",
     ("open", "discharge"): "discharged",
     ("discharged", "undo_discharge"): "open",
     ("discharged", "complete"): "completed",

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     pin_minutes: int = Field(15, ge=1, le=480, description="Life of a signing PIN entry, minutes.")
     draft_days: int = Field(30, ge=1, le=365, description="Days after which an untouched draft expires.")
     max_body_bytes: int = Field(20_000_000, ge=1000, description="Largest request body, bytes.")
+    scan_max_bytes: int = Field(
+        300_000_000, ge=1000, description="Largest upload of scanned paper records at once, bytes."
+    )
     language: Literal["vi", "en"] = Field("vi", description="Language of the pages until a person chooses.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line."

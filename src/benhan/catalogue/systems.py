@@ -58,6 +58,7 @@ DOC_PAPER: Final = "giay"
 DOC_CONTAINER: Final = "ho-so-niem-phong"
 DOC_ADDENDUM: Final = "ho-so-bo-sung"
 DOC_CLAIM: Final = "ho-so-xml"
+DOC_SCAN: Final = "ban-so-hoa"
 
 # Extensions
 EXT_LATE: Final = "urn:benhan:late-entry"

@@ -47,7 +47,7 @@ their tables in the store. The face, in the order it is used:
 ``check_all(codes=()) -> list[Checked]``
     Every row of the list of forms with its state: page, paper, data and reference compared.
 ``print_cover(Cover, printed_at)``, ``print_certificate(...)``, ``joined(pdfs)``,
-``marked(pdf, watermark, text, code, address)``, ``page_count(pdf)``
+``marked(pdf, watermark, text, code, address)``, ``page_count(pdf)``, ``pages(pdf, first, last)``, ``scan_pdf(data, name)``
     Cover with contents, and PDFs one after another, for printing a set of papers or a whole record.
 ``STATIC_DIR``, ``FONT_DIR``
     Folders of ``forms.css`` (served by the web room) and of the print fonts.
@@ -90,6 +90,7 @@ from benhan.forms.paper import (
     marked,
     page_count,
     page_images,
+    pages,
     pdf,
     print_certificate,
     print_cover,
@@ -97,6 +98,7 @@ from benhan.forms.paper import (
 )
 from benhan.forms.posting import form_fields, parse_date, parse_datetime, parse_form_post, parse_value
 from benhan.forms.sample import sample
+from benhan.forms.scanned import scan_pdf
 from benhan.forms.values import (
     Default,
     Extraction,
@@ -166,6 +168,7 @@ __all__ = [
     "normal",
     "page_count",
     "page_images",
+    "pages",
     "parse_date",
     "parse_datetime",
     "parse_form_post",
@@ -180,6 +183,7 @@ __all__ = [
     "required",
     "response",
     "sample",
+    "scan_pdf",
     "section_index",
     "shelf",
     "yaml_of",

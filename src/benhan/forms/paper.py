@@ -45,6 +45,7 @@ __all__ = [
     "marked",
     "page_count",
     "page_images",
+    "pages",
     "pdf",
     "print_certificate",
     "print_cover",
@@ -205,6 +206,15 @@ def marked(document: bytes, *, watermark: str, text: str, code: str, address: st
         page.merge_page(mark)
     if "/AcroForm" in writer.root_object:
         del writer.root_object["/AcroForm"]
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def pages(document: bytes, first: int, last: int) -> bytes:
+    """Some pages of a PDF (from 1, both ends count) as a file of its own. CPU-bound."""
+    writer = PdfWriter()
+    writer.append(io.BytesIO(document), pages=(first - 1, last))
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()

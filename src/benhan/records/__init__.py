@@ -155,6 +155,16 @@ Giving away (``release``): requesters() ; may_have(requester, state) -> acts ; a
     *, authorize) -> Request ; make_release(repo, request_id, *, authorize) -> Release ; releases ; release_file ;
     withdraw_release ; verify_code(store, code) -> CodeAnswer | None      for everybody, nothing of the patient
 
+Paper records, scanned (``scans``, ``scan_signing``)::
+
+    begin_scan(repo, ScanInput(patient_id, so_luu_tru, khoa, admitted, discharged, pages, decision, …), staff, *, authorize)
+          -> Case (state ``scanned``) ; add_scan(repo, encounter_id, name, data, staff, *, authorize) -> ScanFile
+    drop_scan(repo, encounter_id, document_id, reason, *, authorize) ; index_scan(repo, encounter_id, [IndexRow], *, authorize)
+    check_scan(repo, encounter_id, *, authorize) -> Case (``received``, by a second person) ; rescan(repo, encounter_id, reason)
+    sign_scan(repo, encounter_id, SignWith, *, authorize) -> ids    the conversion, each file and the index sheet
+    scanned_record(repo, encounter_id) -> Scanned(case, encounter, patient, files, index) ; scanned_cases(repo) -> [Case]
+    unlisted(file, index) -> pages of a file that no line of the index holds
+
 End and care (``disposal``, ``archive``): propose_destruction(repo, encounter_id, reason, *, authorize) -> Request ;
     due_records(repo) -> list[DueRecord] ; refuse_destruction(repo, request_id, note, *, authorize) -> Request
     stopped_destructions(repo) ; destructions(repo) ; certificate_of(repo, encounter_id, *, authorize) -> bytes
@@ -318,6 +328,23 @@ from benhan.records.release import (
 from benhan.records.requests import Request, ask, decide, request, requests
 from benhan.records.results import correct_result, enter_result, result_series
 from benhan.records.returning import resend_paper, return_paper, returns_of
+from benhan.records.scan_signing import sign_scan
+from benhan.records.scans import (
+    IndexRow,
+    ScanFile,
+    Scanned,
+    add_scan,
+    begin_scan,
+    check_scan,
+    drop_scan,
+    index_scan,
+    rescan,
+    scan_facts,
+    scan_gaps,
+    scanned_cases,
+    scanned_record,
+    unlisted,
+)
 from benhan.records.sealing import cancel_closing, close_record, containers, finish_sealing, start_closing
 from benhan.records.settlement import Payment, payments, settle, settled_at, unsettle
 from benhan.records.sheets import (
@@ -393,6 +420,7 @@ from benhan.records.types import (
     ResultEntered,
     ResultInput,
     Returned,
+    ScanInput,
     SheetEntry,
     Signature,
     SignWith,
@@ -463,6 +491,7 @@ __all__ = [
     "Entry",
     "Gap",
     "Hand",
+    "IndexRow",
     "IssuedPaper",
     "Kept",
     "LabOrder",
@@ -485,6 +514,9 @@ __all__ = [
     "ResultEntered",
     "ResultInput",
     "Returned",
+    "ScanFile",
+    "ScanInput",
+    "Scanned",
     "Scrub",
     "Sealing",
     "Seen",
@@ -516,6 +548,7 @@ __all__ = [
     "add_advance",
     "add_coverage",
     "add_entry",
+    "add_scan",
     "administer",
     "administrations",
     "admit",
@@ -529,6 +562,7 @@ __all__ = [
     "at_risk",
     "beat",
     "begin_batch",
+    "begin_scan",
     "binder",
     "blob_of",
     "byte_signature",
@@ -542,6 +576,7 @@ __all__ = [
     "charge",
     "charge_bed_days",
     "charge_lines",
+    "check_scan",
     "claim_batch",
     "close_record",
     "closed_record_guard",
@@ -577,6 +612,7 @@ __all__ = [
     "documents",
     "draw_hand",
     "drop_hand",
+    "drop_scan",
     "drug_orders",
     "due_records",
     "encounter_by_ma_lk",
@@ -602,6 +638,7 @@ __all__ = [
     "hand_by_token",
     "hand_of",
     "ho_so_benh_an",
+    "index_scan",
     "is_patients",
     "is_spoken",
     "issue_discharge_paper",
@@ -659,6 +696,7 @@ __all__ = [
     "request_transfer",
     "requesters",
     "requests",
+    "rescan",
     "resend_paper",
     "result_series",
     "return_paper",
@@ -669,6 +707,10 @@ __all__ = [
     "reverse_charge",
     "run_batch",
     "save_form",
+    "scan_facts",
+    "scan_gaps",
+    "scanned_cases",
+    "scanned_record",
     "scrub",
     "scrubs",
     "seen_by",
@@ -683,6 +725,7 @@ __all__ = [
     "sign_bytes",
     "sign_entry",
     "sign_paper",
+    "sign_scan",
     "spoken_waiting",
     "start_addendum",
     "start_closing",
@@ -700,6 +743,7 @@ __all__ = [
     "to_xml",
     "transfer_to",
     "transition",
+    "unlisted",
     "unlock_charges",
     "unread_results",
     "unsettle",

@@ -174,10 +174,11 @@ async def cancel_admission(
     """
     before = await locked_case(tx, encounter_id)
     encounter = await tx.read("Encounter", encounter_id)
-    await end_stay(tx, (await current_stay(tx, encounter_id)).id, tx.clock.now(), status="cancelled")
-    await cancel_number(tx, "so_vao_vien", identifier_of(encounter.data, systems.SO_VAO_VIEN), reason)
-    if before.so_benh_an:
-        await cancel_number(tx, "so_benh_an", before.so_benh_an, reason)
+    if not before.scanned:  # what was on paper has no stay here, and its numbers are the paper's
+        await end_stay(tx, (await current_stay(tx, encounter_id)).id, tx.clock.now(), status="cancelled")
+        await cancel_number(tx, "so_vao_vien", identifier_of(encounter.data, systems.SO_VAO_VIEN), reason)
+        if before.so_benh_an:
+            await cancel_number(tx, "so_benh_an", before.so_benh_an, reason)
     for reference in encounter.data.get("account", []):
         account = await tx.read("Account", id_of(reference))
         await tx.update({**account.data, "status": "entered-in-error"}, if_match=account.version)

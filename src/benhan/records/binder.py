@@ -6,6 +6,7 @@ from benhan.records.cases import case
 from benhan.records.documents import blob_of
 from benhan.records.facts import form_of
 from benhan.records.papers import papers
+from benhan.records.scans import scan_parts
 from benhan.records.sealing import containers
 from benhan.records.shapes import fact_of
 from benhan.records.sheets import is_sheet
@@ -17,6 +18,13 @@ async def binder(repo: Repository, encounter_id: str) -> Binder:
     """Binder of a đợt, also before a record has been opened."""
     here = await case(repo, encounter_id)
     composition = await repo.read("Composition", here.composition_id) if here.composition_id else None
+    if here.scanned:
+        return Binder(
+            composition,
+            here,
+            tuple(await scan_parts(repo, encounter_id)),
+            tuple(await containers(repo, encounter_id)),
+        )
     parts = [await _part(repo, paper) for paper in await papers(repo, encounter_id)]
     parts.sort(key=lambda p: _rank(p, here))
     return Binder(composition, here, tuple(parts), tuple(await containers(repo, encounter_id)))

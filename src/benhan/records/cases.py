@@ -15,15 +15,18 @@ from benhan.store import Repository
 
 _COLUMNS = (
     "encounter_id, patient_id, composition_id, form_code, khoa, doctor, state, admitted_at, discharged_at, due_on,"
-    " closed_at, legal_hold, financial_lock, so_benh_an, so_luu_tru, ma_lk"
+    " closed_at, legal_hold, financial_lock, so_benh_an, so_luu_tru, ma_lk, scanned"
 )
 _INSERT = (
-    "insert into record_case (tenant, encounter_id, patient_id, khoa, doctor, state, admitted_at, ma_lk)"
-    " values (%s, %s, %s, %s, %s, 'open', %s, %s)"
+    "insert into record_case (tenant, encounter_id, patient_id, khoa, doctor, state, admitted_at, ma_lk, discharged_at,"
+    " so_luu_tru, scanned) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _READ = f"select {_COLUMNS} from record_case where tenant = %s and encounter_id = %s"  # noqa: S608 - constant
 _READ_FOR_UPDATE = _READ + " for update"
 _BY_MA_LK = "select encounter_id from record_case where tenant = %s and ma_lk = %s"
+_BY_ARCHIVE = (
+    "select 1 from record_case where tenant = %s and so_luu_tru = %s and state <> 'cancelled' limit 1"
+)
 _OPEN = "update record_case set composition_id = %s, form_code = %s, so_benh_an = %s where tenant = %s and encounter_id = %s"
 _MOVE = "update record_case set khoa = %s, doctor = %s where tenant = %s and encounter_id = %s"
 _STATE = (
@@ -49,12 +52,32 @@ _LIST = (
 
 
 async def add_case(
-    tx: Repository, encounter_id: str, patient_id: str, khoa: str, doctor: str, admitted: datetime, ma_lk: str
+    tx: Repository,
+    encounter_id: str,
+    patient_id: str,
+    khoa: str,
+    doctor: str,
+    admitted: datetime,
+    ma_lk: str,
+    *,
+    state: str = "open",
+    discharged: datetime | None = None,
+    so_luu_tru: str | None = None,
 ) -> None:
-    """Row of a new đợt, state ``open``."""
+    """Row of a new đợt, state ``open``; of a paper record that is scanned, state ``scanned`` with end and archive number."""
     await connection(tx).execute(
-        _INSERT, (tx.ctx.tenant, encounter_id, patient_id, khoa, doctor, admitted, ma_lk)
-    )
+        _INSERT,
+        (
+            tx.ctx.tenant, encounter_id, patient_id, khoa, doctor, state, admitted, ma_lk, discharged, so_luu_tru,
+            state == "scanned",
+        ),
+    )  # fmt: skip
+
+
+async def scanned_with_number(tx: Repository, so_luu_tru: str) -> bool:
+    """Whether a record that stands has this archive number."""
+    row = await (await connection(tx).execute(_BY_ARCHIVE, (tx.ctx.tenant, so_luu_tru))).fetchone()
+    return row is not None
 
 
 async def case(repo: Repository, encounter_id: str) -> Case:

@@ -13,6 +13,7 @@ from benhan.records.facts import form_of
 from benhan.records.medication import drug_orders
 from benhan.records.orders import orders
 from benhan.records.papers import papers
+from benhan.records.scans import scan_gaps
 from benhan.records.shapes import fact_of, house
 from benhan.records.sheets import entries, is_sheet
 from benhan.records.stays import pending_transfers
@@ -29,6 +30,8 @@ async def completeness(repo: Repository, encounter_id: str) -> list[Gap]:
     """Everything missing, blocking gaps first; empty when the record may be completed."""
     async with repo.transaction() as tx:
         here = await case(tx, encounter_id)
+        if here.scanned:
+            return await scan_gaps(tx, encounter_id)
         encounter = await tx.read("Encounter", encounter_id)
         held = await papers(tx, encounter_id)
         gaps = [*_record_gaps(here), *await _required(tx, here, encounter, held)]

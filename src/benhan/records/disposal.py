@@ -22,7 +22,7 @@ from benhan.records.documents import blob_of, documents
 from benhan.records.paper_signing import shown_files
 from benhan.records.requests import Request, ask, decide, request
 from benhan.records.shapes import all_of, connection
-from benhan.records.steps import retention_end, retention_rule, step
+from benhan.records.steps import kept_from, retention_end, retention_rule, step
 from benhan.records.types import Authorize, Case, SignWith
 from benhan.store import Repository, Stored
 from benhan.store import destroy_record as shred
@@ -69,14 +69,14 @@ async def due_records(repo: Repository, *, limit: int = 500) -> list[DueRecord]:
     """
     today, found = local_date(repo.clock.now()), []
     for here in await list_cases(repo, ["archived", "due"], limit=100_000):
-        if here.closed_at is None or local_date(here.closed_at) + _SHORTEST > today:
+        since = kept_from(here)
+        if here.closed_at is None or since is None or since + _SHORTEST > today:
             continue
-        closed = local_date(here.closed_at)
         try:
-            rule, years = await retention_rule(repo, here, closed)
+            rule, years = await retention_rule(repo, here, local_date(here.closed_at))
         except BenhanError:
             continue  # no rule fits: a person must say how long it is kept
-        end = retention_end(closed, years)
+        end = retention_end(since, years)
         if years is not None and end is not None and today > end:
             found.append(DueRecord(here, rule, years, end))
         if len(found) >= limit:

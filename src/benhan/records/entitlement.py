@@ -26,8 +26,10 @@ from benhan.store import Repository, Stored
 
 
 async def account_of(repo: Repository, encounter_id: str) -> Stored:
-    """The ``Account`` of the đợt."""
+    """The ``Account`` of the đợt. Raises: ``NotFound`` (records.no-account): a paper record of the past has none."""
     encounter = await repo.read("Encounter", encounter_id)
+    if not encounter.data.get("account"):
+        raise NotFound("records.no-account", "Đợt này không có viện phí trong hệ thống (hồ sơ giấy số hóa).")
     return await repo.read("Account", id_of(encounter.data["account"][0]))
 
 

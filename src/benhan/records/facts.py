@@ -59,8 +59,8 @@ async def facts(repo: Repository, encounter_id: str) -> dict[str, Any]:
         **await _patient(repo, here),
         **_encounter(encounter.data),
         **_stays(await stays(repo, encounter_id), here),
-        **await _coverage(repo, encounter_id, here),
-        **await _diagnoses(repo, encounter_id),
+        **({} if here.scanned else await _coverage(repo, encounter_id, here)),
+        **await diagnoses(repo, encounter_id),
     }
     series = latest(await vital_series(repo, here.patient_id, encounter_id=encounter_id))
     known |= {f"vitals.{name}": series[name].value for name in _SIGNS if name in series}
@@ -229,7 +229,8 @@ async def _coverage(repo: Repository, encounter_id: str, here: Case) -> dict[str
     return known
 
 
-async def _diagnoses(repo: Repository, encounter_id: str) -> dict[str, Any]:
+async def diagnoses(repo: Repository, encounter_id: str) -> dict[str, Any]:
+    """Diagnoses of the đợt by the fact of their stage."""
     known: dict[str, Any] = {}
     others: list[JsonObject] = []
     for stored in await of_encounter(repo, "Condition", encounter_id):

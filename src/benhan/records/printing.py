@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 from benhan.base.clock import local
 from benhan.base.errors import InvalidInput
-from benhan.forms import Cover, joined, page_count, print_cover
+from benhan.forms import Cover, joined, page_count, pages, print_cover
 from benhan.identity import name_of, person_of
 from benhan.records.binder import binder
 from benhan.records.papers import print_paper
+from benhan.records.scans import pages_of
 from benhan.records.shapes import house
 from benhan.records.sheets import print_sheet
 from benhan.records.types import Binder, BinderPart
@@ -37,6 +38,9 @@ async def print_record(repo: Repository, encounter_id: str, chosen: Sequence[str
 
 
 async def _paper(repo: Repository, part: BinderPart) -> bytes:
+    if part.state == "scan":
+        _, first, last = pages_of(part.response_id)
+        return await asyncio.to_thread(pages, await repo.store.blobs.get(part.sha256 or ""), first, last)
     sheet = part.state.startswith("sheet:")
     return await (print_sheet if sheet else print_paper)(repo, part.response_id)
 

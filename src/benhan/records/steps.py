@@ -10,7 +10,7 @@ from benhan.base.clock import local_date
 from benhan.base.errors import Conflict, Issue, RuleViolation
 from benhan.catalogue import retention_of, systems
 from benhan.records.cases import add_event, case, locked_case, set_state
-from benhan.records.facts import facts
+from benhan.records.facts import diagnoses
 from benhan.records.guard import passing
 from benhan.records.requests import use_request
 from benhan.records.shapes import fact_of, with_extensions
@@ -85,6 +85,12 @@ async def _guards(tx: Repository, found: Transition, before: Case, request: UUID
             await use_request(tx, request, before.encounter_id, _REQUESTED.get(found.event, found.event))
         elif name == "complete":
             await refuse_gaps(tx, before.encounter_id)
+        elif name == "scanned" and not before.scanned:
+            raise Conflict("records.not-scanned", "Hồ sơ này không phải hồ sơ giấy số hóa.")
+        elif name == "not_scanned" and before.scanned:
+            raise Conflict(
+                "records.is-scanned", "Hồ sơ giấy số hóa: trả lại để quét bổ sung, không trả về khoa."
+            )
         elif name == "no_legal_hold" and before.legal_hold:
             raise Conflict(
                 "records.legal-hold", "Hồ sơ đang bị giữ theo yêu cầu pháp lý, không được tiêu hủy."
@@ -114,7 +120,7 @@ async def retention_rule(tx: Repository, before: Case, on: date) -> tuple[str, i
     Source: Thông tư 33/2025/TT-BYT, as the table ``retention.yaml`` holds on that day.
     """
     encounter = (await tx.read("Encounter", before.encounter_id)).data
-    main = (await facts(tx, before.encounter_id)).get("encounter.diagnosis.discharge")
+    main = (await diagnoses(tx, before.encounter_id)).get("encounter.diagnosis.discharge")
     return retention_of(
         {
             "result": fact_of(encounter, "ket-qua-dtri"),
@@ -126,8 +132,17 @@ async def retention_rule(tx: Repository, before: Case, on: date) -> tuple[str, i
     )
 
 
+def kept_from(here: Case) -> date | None:
+    """Day from which the time of keeping counts: of closing; of a scanned record the end of the treatment on paper."""
+    if here.closed_at is None:
+        return None
+    return local_date(here.discharged_at if here.scanned and here.discharged_at else here.closed_at)
+
+
 async def _refuse_early(tx: Repository, before: Case, today: date) -> None:
-    closed = None if before.closed_at is None else local_date(before.closed_at)
-    end = None if closed is None else retention_end(closed, (await retention_rule(tx, before, closed))[1])
+    since, closed = kept_from(before), before.closed_at
+    end = None
+    if since is not None and closed is not None:
+        end = retention_end(since, (await retention_rule(tx, before, local_date(closed)))[1])
     if end is None or today <= end:
         raise Conflict("records.retention-not-over", "Hồ sơ chưa hết thời hạn lưu trữ.")

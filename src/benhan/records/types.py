@@ -92,6 +92,30 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanInput:
+    """What the cover of a paper record says. ``pages``: with writing on them, counted on the paper; ``result``: KET_QUA_DTRI;
+    ``decision``: of the head of the facility, for scanning; ``shelf``: where the paper lies; ``batch``: label of the batch.
+    """
+
+    patient_id: str
+    so_luu_tru: str
+    khoa: str
+    admitted: date
+    discharged: date
+    pages: int
+    decision: str
+    inpatient: bool = True
+    khoa_name: str = ""
+    so_benh_an: str = ""
+    form_code: str = ""
+    icd10: str = ""
+    diagnosis: str = ""
+    result: str = ""
+    shelf: str = ""
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """The resources of a new đợt and its numbers."""
 
@@ -491,6 +515,7 @@ class Case:
     so_benh_an: str | None
     so_luu_tru: str | None
     ma_lk: str
+    scanned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,10 @@ async def _money(tx: Repository, here: Case, *, lines: bool = True) -> list[str]
 
 
 async def _check_cancel(tx: Repository, here: Case, target: str) -> list[str]:
+    if here.scanned:
+        return (
+            [] if here.state == "scanned" else ["Bản số hóa đã kiểm tra xong: trả lại để quét bổ sung trước."]
+        )
     found = [] if here.state == "open" else ["Đợt điều trị đã ra viện: hủy ra viện trước."]
     if await pending_transfers(tx, here.encounter_id):
         found.append("Đang có yêu cầu chuyển khoa chờ nhận.")

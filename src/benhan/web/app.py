@@ -46,6 +46,7 @@ from benhan.web import (
     record,
     referrals,
     release,
+    scans,
     sheets,
     signin,
     signing,
@@ -77,8 +78,8 @@ HEADERS = {
 class Guard:
     """Gives every request an id and every answer its security headers; refuses bodies that are too large."""
 
-    def __init__(self, app: ASGIApp, max_body: int, secure: bool) -> None:
-        self.app, self.max_body, self.secure = app, max_body, secure
+    def __init__(self, app: ASGIApp, max_body: int, max_scan: int, secure: bool) -> None:
+        self.app, self.max_body, self.max_scan, self.secure = app, max_body, max_scan, secure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -88,7 +89,8 @@ class Guard:
         correlation = new_id()
         scope.setdefault("state", {})["correlation_id"] = correlation
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.max_body:
+        most = self.max_scan if scope["path"].endswith(scans.UPLOAD) else self.max_body
+        if not length.isdigit() or int(length) > most:
             await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -112,7 +114,7 @@ def routes() -> list[BaseRoute]:
     rooms: Sequence[Any] = (
         assets, signin, desk, patients, stay, record, autosave, picks, signing, signing_list, signing_far, signing_duties, keys,
         by_hand, orders, sheets, vitals, closing, binder, release, keeping, destruction, verify_code, form_admin, history,
-        break_glass, undoing, referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
+        break_glass, undoing, scans, referrals, exchange_queue, oversight, steward, claims, claim_rules, unread,
     )  # fmt: skip
     return [route for room in rooms for route in room.ROUTES]
 
@@ -130,7 +132,11 @@ def create_app(store: Store, settings: Settings | None = None, jobs: object | No
             *api.oauth_routes(store, used),
             Mount("/fhir", api.create_app(store, used)),
         ],
-        middleware=[Middleware(Guard, max_body=used.max_body_bytes, secure=not used.local_only)],
+        middleware=[
+            Middleware(
+                Guard, max_body=used.max_body_bytes, max_scan=used.scan_max_bytes, secure=not used.local_only
+            )
+        ],
         exception_handlers={
             BenhanError: errors.on_benhan_error,
             HTTPException: errors.on_http_error,

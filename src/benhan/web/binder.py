@@ -22,6 +22,7 @@ STATES = {
     "issued": (N_("Đã cấp"), "ok"),
     "amended": (N_("Đã sửa, chờ ký lại"), "warn"),
     "addendum": (N_("Bổ sung"), "info"),
+    "scan": (N_("Bản số hóa"), "info"),
     "sheet:open": (N_("Tờ đang ghi"), ""),
     "sheet:ended": (N_("Tờ đã kết thúc"), "ok"),
 }

@@ -23,6 +23,8 @@ from benhan.web.signing_far import key_kind
 STEPS = ("open", "discharged", "completed", "submitted", "received", "closed", "archived")
 #: States beside the usual way, and the step before which they stand.
 ASIDE = {"returned": "received", "closing": "closed", "reopened": "closed"}
+#: By whether the record is of paper: what is not offered on this page.
+_NOT_HERE = {False: ("reopen",), True: ("reopen", "return")}
 #: Acts that go back: offered below those that go on.
 BACK = ("return", "cancel_close")
 
@@ -65,7 +67,11 @@ async def _check_page(visit: Visit, **context: Any) -> Response:
             "locked": case.state in records.closed_states(),
             "places": await _places(visit, case),
             "has_key": await has_key(visit),
-            "acts": [t for t in acts if t.event != "reopen" and visit.may(t.permission, case.khoa)],
+            "acts": [
+                t
+                for t in acts
+                if t.event not in _NOT_HERE[case.scanned] and visit.may(t.permission, case.khoa)
+            ],
             "may_ask": any(t.event == "reopen" for t in acts) and visit.may("record.ask_reopen", case.khoa),
             "may_decide": visit.may("record.reopen", case.khoa),
             "me": visit.signed_in.ctx.actor.reference,
@@ -89,6 +95,8 @@ async def _bhyt(visit: Visit, encounter_id: str) -> list[bhyt.Finding]:
     """What the rules of the claim say now, for those who may see the record or the claim."""
     if not (visit.may("record.read") or visit.may("claim.read")):
         return []
+    if (await records.case(visit.repo, encounter_id)).scanned:
+        return []  # a paper record of the past claims nothing
     try:
         return await bhyt.judge_case(visit.repo, encounter_id)
     except BenhanError:

@@ -262,7 +262,7 @@ async def read_form(request: Request) -> FormData:
     """Posted fields; JSON bodies are read by their handler."""
     kind = request.headers.get("content-type", "")
     if kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
-        return await request.form(max_fields=3000, max_files=4)
+        return await request.form(max_fields=3000, max_files=100)
     return FormData()
 
 

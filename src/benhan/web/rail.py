@@ -175,6 +175,8 @@ async def around(visit: Visit, fresh: bool = False) -> dict[str, Any]:
         items.append(RailItem("/mo-khan-cap", "alert", N_("Xét mở khẩn cấp"), None))
     if visit.may("archive.keep"):
         items.append(RailItem("/luu-tru/suc-khoe", "lock", N_("Sức khỏe kho lưu trữ"), None))
+    if visit.may("record.scan") or visit.may("record.scan_check"):
+        items.append(RailItem("/luu-tru/so-hoa", "folder", N_("Số hóa hồ sơ giấy"), None))
     if visit.may("record.close") or visit.may("record.destroy"):
         items.append(RailItem("/luu-tru/tieu-huy", "folder", N_("Hết hạn lưu trữ"), None))
     if visit.may("settings.manage"):
