@@ -14,7 +14,8 @@ every call is a transaction of its own; inside, all calls and ``repo.connection`
 **Ids.** Ours are time-ordered and carry the placement of their patient; any FHIR id given by a client is accepted.
 
 **Audit.** A write's rows commit with it. A read is audited before the answer leaves, in a commit shared with others;
-a read inside a transaction is audited with it, and also when it is rolled back.
+a read inside a transaction is audited with it, and also when it is rolled back. With ``Ctx.looks`` set the reads of one
+request are gathered into a row a patient, which ``Looks.flush`` makes durable before the answer leaves.
 
 **Hub.** With ``Ctx.reader`` set, row-level security shows only rows of that custodian and of patients for whom a grant
 in ``access_grant`` is in force (by the store's clock). Writes are made without ``reader``.
@@ -33,6 +34,7 @@ from benhan.store.everything import EverythingAsked, document_parts, everything
 from benhan.store.exporting import ExportAsked, deleted_page, export_page
 from benhan.store.feed import feed_end, version_before
 from benhan.store.history import HistoryAsked, HistoryPage
+from benhan.store.looks import Looks
 from benhan.store.model import (
     Action,
     Actor,
@@ -68,6 +70,7 @@ __all__ = [
     "FeedPage",
     "HistoryAsked",
     "HistoryPage",
+    "Looks",
     "ManyMatches",
     "Policy",
     "Repository",

@@ -18,6 +18,7 @@ from benhan.base.errors import InvalidInput
 from benhan.base.json_door import JsonObject, loads_object
 
 if TYPE_CHECKING:
+    from benhan.store.looks import Looks
     from benhan.store.repository import Repository
 
 
@@ -40,6 +41,8 @@ class Ctx:
 
     ``sight`` is the account (or machine) from whom row-level security hides rows of sensitive groups, unless it wrote
     them, holds a grant that opens them, or treats the patient in one of ``khoa``; None: nothing is hidden on its account.
+
+    ``looks`` gathers the reads of one request for its audit; who sets it flushes it before the answer leaves.
     """
 
     tenant: UUID
@@ -50,6 +53,7 @@ class Ctx:
     reader: UUID | None = None
     sight: UUID | None = None
     khoa: frozenset[str] = frozenset()
+    looks: Looks | None = field(default=None, compare=False, repr=False)
 
     @property
     def sees(self) -> tuple[str, ...]:

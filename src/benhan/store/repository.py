@@ -22,6 +22,7 @@ from benhan.store.given import ID, check_version, parsed, type_of
 from benhan.store.history import HistoryAsked, HistoryPage, history_page, versions_of
 from benhan.store.indexing import IndexRows, rows_of
 from benhan.store.keys import KeyRing
+from benhan.store.looks import spread
 from benhan.store.model import (
     Action,
     AuditRow,
@@ -119,7 +120,9 @@ class Repository:
         check_content(self.policy, self.ctx, Action.READ, stored)
         entry = self._entry(Action.READ, stored, current.patient)
         if self._tx is None:
-            await self.store.audit.put(self.ctx.tenant, [entry])
+            own = [entry] if self.ctx.looks is None else self.ctx.looks.take([entry])
+            if own:
+                await self.store.audit.put(self.ctx.tenant, own)
         else:
             self._tx.reads.append(entry)
         return stored
@@ -273,9 +276,10 @@ class Repository:
             await self._tx.connection.execute(audit_rows.INSERT, audit_rows.columns(self.ctx.tenant, [entry]))
 
     async def audit_of_patient(self, patient_id: str, limit: int = 200) -> list[AuditRow]:
-        """Who looked at or changed this patient's data, newest first."""
+        """Who looked at or changed this patient's data, newest first; ``limit`` counts requests of people as one."""
         async with self.transaction() as tx:
-            return await audit_rows.of_patient(tx.open_connection, self.ctx.tenant, patient_id, limit)
+            rows = await audit_rows.of_patient(tx.open_connection, self.ctx.tenant, patient_id, limit)
+        return [one for row in rows for one in spread(row)]
 
     # ---- inside a transaction: used by this room's modules ----------------------------------------------------
 

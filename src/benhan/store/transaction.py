@@ -54,6 +54,10 @@ class Transaction:
     found: list[list[TupleRow]] = field(default_factory=list)
     last: Statement | None = None
 
+    def own_reads(self) -> list[AuditEntry]:
+        """Reads that must be rows of their own; those of a request that gathers its looks go there."""
+        return self.reads if self.ctx.looks is None else self.ctx.looks.take(self.reads)
+
 
 def settings_of(ctx: Ctx, clock: Clock) -> tuple[str, ...]:
     """Values for ``SET``."""
@@ -103,9 +107,9 @@ async def begin(
     except psycopg.Error as error:
         raise translate(error) from error
     finally:
-        if tx is not None and tx.reads:
+        if tx is not None and (reads := tx.own_reads()):
             try:
-                await audit.put(ctx.tenant, tx.reads)
+                await audit.put(ctx.tenant, reads)
             except psycopg.Error as error:
                 raise translate(error) from error
 
@@ -115,8 +119,8 @@ async def _commit(tx: Transaction) -> None:
     async with tx.connection.pipeline():
         if tx.last is not None:
             await tx.connection.execute(*tx.last)
-        if tx.reads:
-            await tx.connection.execute(INSERT, columns(tx.ctx.tenant, tx.reads))
+        if reads := tx.own_reads():
+            await tx.connection.execute(INSERT, columns(tx.ctx.tenant, reads))
         await tx.connection.execute("commit")
     tx.reads = []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -33,7 +33,7 @@ from benhan.catalogue import systems
 from benhan.forms import shelf
 from benhan.gateways.bhyt import use_icd_list
 from benhan.records import Staff
-from benhan.store import Repository, Store
+from benhan.store import Looks, Repository, Store
 from benhan.web import show
 from benhan.web.drawing import environment
 from benhan.web.i18n import LANGUAGES, Translate, translator
@@ -83,6 +83,13 @@ class Visit:
         """The store under this person's policy."""
         who = self.signed_in
         return self.store.repo(who.ctx, who.policy)
+
+    def gather(self) -> Looks:
+        """From now on what this person looks at is gathered for the audit; who asks for this flushes it."""
+        looks = Looks()
+        if self.who is not None:
+            self.who = replace(self.who, ctx=replace(self.who.ctx, looks=looks))
+        return looks
 
     @property
     def now(self) -> datetime:
@@ -219,7 +226,11 @@ def page(
                 check_csrf(visit)
             if permission is not None:
                 visit.require(permission)
-            return await handler(visit)
+            looks = visit.gather()
+            try:
+                return await handler(visit)
+            finally:  # what was looked at is in the audit before the answer, or the refusal, leaves
+                await looks.flush(visit.store.audit)
 
         endpoint.__name__ = handler.__name__
         endpoint.permission = permission  # type: ignore[attr-defined]
