@@ -177,7 +177,13 @@ async def test_history_is_refused_then_opened_by_break_glass(
         asked.append((kind, reason))
         return {}
 
+    async def summary(*_: Any) -> dict[str, Any]:
+        line = "<div><ul><li>Penicillin &lt;b&gt; · Bệnh viện Thử</li></ul></div>"
+        section = {"title": "Dị ứng", "text": {"status": "generated", "div": line}}
+        return {"entry": [{"resource": {"resourceType": "Composition", "section": [section]}}]}
+
     monkeypatch.setattr(exchange, "province_history", history)
+    monkeypatch.setattr(exchange, "province_summary", summary)
     monkeypatch.setattr(exchange, "ask_right", right)
     url = f"/nguoi-benh/{stay[0]}/benh-su-tinh"
     doctor = await as_person("bacsi")
@@ -193,6 +199,7 @@ async def test_history_is_refused_then_opened_by_break_glass(
     text = await doctor.press(url)
     assert "Giấy ra viện" in text
     assert "01/11/2026 08:00" in text
+    assert "Penicillin &lt;b&gt; · Bệnh viện Thử" in text
 
 
 async def _review_the_opening(doctor: Any, office: Any) -> None:

@@ -40,6 +40,7 @@ from benhan.exchange import (
     receive,
     referral_feed,
     retrieve,
+    summary,
     take,
     take_report,
 )
@@ -77,6 +78,7 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/List", door.find_lists, methods=["GET"]),
         Route("/mhd/List/_search", door.find_lists, methods=["POST"]),
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
+        Route("/mhd/Patient/$summary", door.summary, methods=["POST"]),
         Route("/pixm/Patient/$ihe-pix", door.cross_reference, methods=["GET"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
@@ -236,6 +238,17 @@ class _Door:
         )
         headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
         return Response(data, media_type=content_type, headers=headers)
+
+    async def summary(self, request: Request) -> Response:
+        """The International Patient Summary of one ``identifier``, built from every record the caller may see."""
+        caller = await self._caller(request, Action.SEARCH)
+        asked = (await request.form()).getlist("identifier")
+        if len(asked) != 1 or not isinstance(asked[0], str):
+            raise InvalidInput(
+                "exchange.need-patient", "Phải hỏi theo đúng một identifier.", expression="identifier"
+            )
+        asker = _requester(request, caller.facility)
+        return _answer(await summary(caller.repo, caller.facility, asked[0], asker))
 
     async def cross_reference(self, request: Request) -> Response:
         """ITI-83: other numbers of the person with ``sourceIdentifier``."""

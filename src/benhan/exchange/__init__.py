@@ -1,8 +1,8 @@
 """Sharing between facilities and the hub: IHE MHD documents, rights, disclosures, status of records.
 
-Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve` (ITI-68), `grant`, `disclosures_for`,
-`take_report`, `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox topics
-`exchange.provide`, and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
+Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve` (ITI-68), `summary` (IPS), `grant`,
+`disclosures_for`, `take_report`, `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox
+topics `exchange.provide`, and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
 
 The end of a record (`ending`): facility topic `exchange.destroy`, `ending_state`; hub by `take` and `receive`.
 
@@ -27,6 +27,7 @@ from benhan.exchange.facility import (
     keep_client,
     province_document,
     province_history,
+    province_summary,
     reconcile,
     register_jobs,
     send_due,
@@ -75,6 +76,7 @@ from benhan.exchange.referrals import (
 from benhan.exchange.referring import refer, referral_paper, referral_papers, signed_slips
 from benhan.exchange.rights import PURPOSES, Right, grant, person_of, right_of
 from benhan.exchange.status import FacilityCounts, RecordStatus, counts, read_report, records_of, take_report
+from benhan.exchange.summary import summary
 
 __all__ = [
     "ENVELOPE_KIND",
@@ -129,6 +131,7 @@ __all__ = [
     "provide_bundle",
     "province_document",
     "province_history",
+    "province_summary",
     "quarantined",
     "queue",
     "queue_counts",
@@ -151,6 +154,7 @@ __all__ = [
     "send_due",
     "signed_slips",
     "state_of",
+    "summary",
     "synchronise",
     "take",
     "take_report",

@@ -108,6 +108,11 @@ class HubClient:
         form = {"patient.identifier": identifier, **dict(filters)}
         return await self._json("POST", "/mhd/DocumentReference/_search", data=form, requester=requester)
 
+    async def summary(self, identifier: str, requester: Requester) -> JsonObject:
+        """The IPS document of a person by ``system|value``; the identifier goes in the body."""
+        form = {"identifier": identifier}
+        return await self._json("POST", "/mhd/Patient/$summary", data=form, requester=requester)
+
     async def retrieve(self, sha256: str, requester: Requester) -> bytes:
         """ITI-68: exact bytes of a document."""
         return (await self._send("GET", f"/mhd/Binary/{sha256}", requester=requester)).content

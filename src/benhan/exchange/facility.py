@@ -260,6 +260,15 @@ async def province_history(repo: Repository, patient_id: str, requester: Request
     return sorted(items, key=lambda i: i.at, reverse=True)
 
 
+async def province_summary(repo: Repository, patient_id: str, requester: Requester) -> JsonObject:
+    """The IPS document of this person out of every record the hub may show here. Raises: as `province_history`."""
+    identifier = await identifier_of(repo, patient_id)
+    async with await hub_client(repo.store, repo.ctx.tenant) as hub:
+        document = await hub.summary(identifier, requester)
+    await repo.audit("history-summary", entity=f"Patient/{patient_id}", patient=patient_id)
+    return document
+
+
 def item_of(resource: JsonObject) -> HistoryItem:
     attachment = resource["content"][0]["attachment"]
     coding = resource["type"]["coding"][0]

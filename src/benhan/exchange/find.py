@@ -36,13 +36,13 @@ async def find(
     ``identifier`` is ``system|value``; ``filters`` are further DocumentReference search parameters.
     Raises: ``NotAllowed`` (exchange.no-right).
     """
-    patient_id, right = await _admit(repo, reader, identifier, requester)
+    patient_id, right = await admitted(repo, reader, identifier, requester)
     people = ",".join(await family(repo, patient_id))
     asked = [("patient", people), ("_count", "500"), *filters]
     if not any(name == "status" for name, _ in filters):
         asked.append(("status", "current"))
-    page = await _as_reader(repo, reader).search("DocumentReference", asked)
-    await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
+    page = await as_reader(repo, reader).search("DocumentReference", asked)
+    await disclose(repo, reader, patient_id, right, "find", page.entries, requester)
     return _searchset(page.entries)
 
 
@@ -57,11 +57,11 @@ async def find_lists(
 
     Raises: ``NotAllowed`` (exchange.no-right).
     """
-    patient_id, right = await _admit(repo, reader, identifier, requester)
+    patient_id, right = await admitted(repo, reader, identifier, requester)
     people = ",".join(f"Patient/{one}" for one in await family(repo, patient_id))
     asked = [("subject", people), ("_count", "500"), *filters]
-    page = await _as_reader(repo, reader).search("List", asked)
-    await _disclose(repo, reader, patient_id, right, "find", page.entries, requester)
+    page = await as_reader(repo, reader).search("List", asked)
+    await disclose(repo, reader, patient_id, right, "find", page.entries, requester)
     return _searchset(page.entries)
 
 
@@ -79,7 +79,7 @@ async def retrieve(repo: Repository, reader: TenantInfo, sha256: str, requester:
 
     Raises: ``NotFound`` (exchange.no-such-document), also where the reader has no right: the two look alike.
     """
-    page = await _as_reader(repo, reader).search(
+    page = await as_reader(repo, reader).search(
         "DocumentReference", [("location", f"Binary/{sha256}"), ("_count", "20")]
     )
     for entry in page.entries:
@@ -87,7 +87,7 @@ async def retrieve(repo: Repository, reader: TenantInfo, sha256: str, requester:
         right = await right_of(repo, patient_id, reader.id)
         if right is None and entry.custodian != reader.id:
             continue
-        await _disclose(
+        await disclose(
             repo, reader, patient_id, right or Right("custodian", ""), "retrieve", [entry], requester
         )
         return await repo.store.blobs.get(sha256), entry.data["content"][0]["attachment"]["contentType"]
@@ -101,11 +101,15 @@ async def retrieve(repo: Repository, reader: TenantInfo, sha256: str, requester:
     raise NotFound("exchange.no-such-document", "Không có tài liệu này, hoặc cơ sở không có quyền xem.")
 
 
-def _as_reader(repo: Repository, reader: TenantInfo) -> Repository:
+def as_reader(repo: Repository, reader: TenantInfo) -> Repository:
+    """The hub as this facility may see it: row-level security cuts."""
     return repo.store.repo(replace(repo.ctx, reader=reader.id), SystemPolicy())
 
 
-async def _admit(repo: Repository, reader: TenantInfo, identifier: str, requester: str) -> tuple[str, Right]:
+async def admitted(
+    repo: Repository, reader: TenantInfo, identifier: str, requester: str
+) -> tuple[str, Right]:
+    """Hub id of the person and the right of ``reader``. Raises: ``NotAllowed`` (exchange.no-right), audited."""
     try:
         patient_id = await person_of(repo, identifier)
         right = await right_of(repo, patient_id, reader.id)
@@ -133,7 +137,7 @@ def _number_of(resource: JsonObject) -> str:
     return str(held["value"])
 
 
-async def _disclose(
+async def disclose(
     repo: Repository,
     reader: TenantInfo,
     patient_id: str,
@@ -142,6 +146,7 @@ async def _disclose(
     entries: Sequence[Stored],
     requester: str,
 ) -> None:
+    """Tell each custodian, and the audit, who looked at what of the person by which right."""
     by_custodian: dict[UUID, list[str]] = {}
     for entry in entries:
         if entry.custodian is not None and entry.custodian != reader.id:

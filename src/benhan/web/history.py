@@ -1,11 +1,13 @@
 """History of a person elsewhere in the province: asked of the hub, refused without a right, opened by one.
 
-The seam to `benhan.exchange`: this page calls ``province_history``, ``province_document`` and ``ask_right`` only.
+The seam to `benhan.exchange`: ``province_history``, ``province_summary``, ``province_document``, ``ask_right``.
 Opening rights (consent, break-glass, referral to another facility) always says in one sentence what will happen.
 """
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 from starlette.responses import Response
@@ -40,7 +42,13 @@ async def history_page(visit: Visit) -> Response:
 
 async def _history(visit: Visit, **context: Any) -> Response:
     frame = await rail.about(visit, visit.path("patient"))
-    shown = {"items": None, "refused": None, "away": None, "facility_title": facility_title}
+    shown: dict[str, Any] = {
+        "items": None,
+        "summary": [],
+        "refused": None,
+        "away": None,
+        "facility_title": facility_title,
+    }
     return visit.draw("history.html", **{**frame, "tab": "benh-su", **shown, **context})
 
 
@@ -59,7 +67,24 @@ async def ask(visit: Visit) -> Response:
     except BenhanError as answer:
         refused = answer if answer.status == 403 else None
         return await _history(visit, refused=refused, away=None if refused else answer)
-    return await _history(visit, items=items)
+    return await _history(visit, items=items, summary=await _summary(visit))
+
+
+async def _summary(visit: Visit) -> list[tuple[str, list[str]]]:
+    """The patient summary by section, each line as the hub tells it; nothing where the hub cannot make one."""
+    try:
+        document = await exchange.province_summary(visit.repo, visit.path("patient"), requester(visit))
+    except BenhanError:
+        return []
+    (first, *_) = document.get("entry") or [{}]
+    sections = (first.get("resource") or {}).get("section") or []
+    return [(str(s.get("title", "")), told_lines(s)) for s in sections]
+
+
+def told_lines(section: dict[str, Any]) -> list[str]:
+    """Lines of a section's narrative as plain text; the page escapes them again (pure)."""
+    text = str((section.get("text") or {}).get("div", ""))
+    return [unescape(re.sub(r"<[^>]*>", "", line)) for line in re.findall(r"<li>(.*?)</li>", text, re.DOTALL)]
 
 
 @page("exchange.read")
