@@ -164,7 +164,7 @@ class Cluster:
         if result.returncode != 0:
             raise ConfigurationError(
                 "store.server-program",
-                f"Chương trình {name} của PostgreSQL báo lỗi.",
+                f"Chương trình {name} của PostgreSQL báo lỗi. Xem nhật ký {self.data / 'server.log'}.",
                 diagnostics=text[-2000:],
             )
         return text
@@ -212,10 +212,21 @@ class Cluster:
                 )  # fmt: skip
                 return
             except ConfigurationError:
-                # Backends of a killed postmaster still hold the shared memory for a moment.
-                if time.monotonic() > until or self.postmaster() is not None:
+                # Backends of a killed postmaster still hold the shared memory for a moment; and a busy machine may
+                # need longer than pg_ctl waits.
+                if self.postmaster() is not None and self._answers():
+                    return
+                if time.monotonic() > until:
                     raise
                 time.sleep(0.2)
+
+    def _answers(self) -> bool:
+        """Whether the server of this cluster takes connections."""
+        try:
+            self.run("pg_isready", "-h", str(self.socket_dir))
+        except ConfigurationError:
+            return False
+        return True
 
     def _clear_after_kill(self) -> None:
         """Remove the lock file of a postmaster that is dead but not reaped, once none of its backends lives."""
