@@ -103,7 +103,14 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 IDS = st.sampled_from(["p1", "x-2", "~", "01a20a72-fa44"])
 READS = st.builds(lambda i, v: ("read", f"Basic/{i}", v, None), IDS, st.integers(1, 9))
 VREADS = st.builds(lambda i, v: ("vread", f"Basic/{i}", v, None), IDS, st.integers(1, 9))
-PAIRS = st.lists(st.tuples(TEXTS, TEXTS | st.sampled_from(["Patient/p1", "Patient/~"])).map(list), max_size=3)
+TYPED = st.sampled_from(["Patient/p1", "Patient/~", "~0", "Encounter/dot-1"])
+PAIRS = st.lists(
+    st.tuples(
+        TEXTS,
+        TEXTS | TYPED,
+    ).map(list),
+    max_size=3,
+)
 SEARCHES = st.builds(
     lambda q, n: ("search", "Basic?", None, {"query": q, "found": n}), PAIRS, st.integers(0, 5)
 )

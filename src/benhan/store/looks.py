@@ -7,6 +7,7 @@ The gathered row has the action ``look`` and names every resource and version th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,14 +64,16 @@ def _rows(entries: Sequence[AuditEntry]) -> list[AuditEntry]:
 
 
 def _row(group: Sequence[AuditEntry]) -> AuditEntry:
-    last = group[-1]
-    entity = f"Patient/{last.patient}" if last.patient else None
-    return replace(last, action=LOOK, entity=entity, version=None, detail=_packed(group))
+    return replace(group[-1], action=LOOK, entity=None, version=None, detail=_packed(group))
+
+
+_HERE = "~"
 
 
 def _packed(group: Sequence[AuditEntry]) -> JsonObject:
     """``r``: type → ids and versions in turn; ``s``: searches as type, number found, then name and value in turn; ``o``: all
-    other looks as they are. The id of the patient is ``~``. Kept short: these are most of the audit's bytes."""
+    other looks as they are. ``~`` is the id of the patient, ``~n`` the n-th text of ``t``. Short, as most of the audit is this.
+    """
     patient = group[-1].patient
     read: dict[str, list[Any]] = {}
     searched: list[list[Any]] = []
@@ -82,19 +85,20 @@ def _packed(group: Sequence[AuditEntry]) -> JsonObject:
             read.setdefault(kind, []).extend((_HERE if id_ == patient else id_, e.version))
         elif e.action == Action.SEARCH and set(detail) == {"query", "found"} and not _told_here(detail):
             pairs = [_short(str(part), patient) for pair in detail["query"] for part in pair]
-            searched.append([kind[:-1], detail["found"], *pairs])
+            searched.append([kind.removesuffix("?"), detail["found"], *pairs])
         else:
             others.append([str(e.action), e.entity, e.version, e.detail])
-    packed = {"r": read, "s": searched, "o": others}
+    again = Counter(part for _, _, *pairs in searched for part in pairs if len(part) > len(_HERE) + 3)
+    texts = [text for text, times in again.items() if times > 1]
+    place = {text: f"{_HERE}{n}" for n, text in enumerate(texts)}
+    searched = [[kind, found, *(place.get(part, part) for part in pairs)] for kind, found, *pairs in searched]
+    packed = {"r": read, "s": searched, "t": texts, "o": others}
     return {name: value for name, value in packed.items() if value}
 
 
-_HERE = "~"
-
-
 def _told_here(detail: JsonObject) -> bool:
-    """Whether somebody has typed what stands for the patient's own reference."""
-    return any(str(part) == f"Patient/{_HERE}" for pair in detail["query"] for part in pair)
+    """Whether somebody has typed what stands for something else here."""
+    return any(_HERE in str(part) for pair in detail["query"] for part in pair)
 
 
 def _short(text: str, patient: str | None) -> str:
@@ -108,13 +112,16 @@ def spread(row: AuditRow) -> Iterator[AuditRow]:
         yield row
         return
     held: JsonObject = row.detail or {}
+    meaning = {f"{_HERE}{n}": text for n, text in enumerate(held.get("t", ()))}
+    own = f"Patient/{_HERE}"
     for kind, listed in held.get("r", {}).items():
         for id_, version in zip(listed[::2], listed[1::2], strict=True):
             entity = f"{kind}/{row.patient if id_ == _HERE else id_}"
             yield replace(row, action="read", entity=entity, version=version, detail=None)
     for kind, found, *pairs in held.get("s", ()):
-        texts = [f"Patient/{row.patient}" if row.patient and t == f"Patient/{_HERE}" else t for t in pairs]
-        query = [list(pair) for pair in zip(texts[::2], texts[1::2], strict=True)]
+        parts = [meaning.get(p, p) for p in pairs]
+        parts = [f"Patient/{row.patient}" if p == own else p for p in parts]
+        query = [list(pair) for pair in zip(parts[::2], parts[1::2], strict=True)]
         detail = {"query": query, "found": found}
         yield replace(row, action="search", entity=f"{kind}?", version=None, detail=detail)
     for action, entity, version, detail in held.get("o", ()):
