@@ -199,7 +199,7 @@ def test_the_document_is_what_the_guide_asks_for() -> None:
         composition = document["entry"][0]["resource"]
         assert composition["type"]["coding"][0]["code"] == "60591-5"
         held = [s["code"]["coding"][0]["code"] for s in composition["section"] if "code" in s]
-        assert held[:3] == ["11450-4", "48765-2", "10160-0"]
+        assert held[:3] == ["48765-2", "11450-4", "10160-0"]
         assert all(s["text"]["div"] for s in composition["section"])
         urls = {e["fullUrl"] for e in document["entry"]}
         named = [e["reference"] for s in composition["section"] for e in s.get("entry", [])]

@@ -41,9 +41,10 @@ class Section:
     absent: str = ""
 
 
+#: what must be seen first comes first
 SECTIONS = (
-    Section("11450-4", "Problem list - Reported", "Bệnh, vấn đề sức khỏe", "Condition", "no-problem-info"),
     Section("48765-2", "Allergies and adverse reactions Document", "Dị ứng", "AllergyIntolerance", "no-allergy-info"),
+    Section("11450-4", "Problem list - Reported", "Bệnh, vấn đề sức khỏe", "Condition", "no-problem-info"),
     Section("10160-0", "History of Medication use Narrative", "Thuốc", "MedicationRequest", "no-medication-info"),
     Section("11369-6", "History of Immunization note", "Tiêm chủng", "Immunization"),
     Section("30954-2", "Relevant diagnostic tests/laboratory data note", "Kết quả xét nghiệm", "Observation"),
@@ -227,7 +228,8 @@ def _value(resource: JsonObject) -> str:
 def _line(fact: Fact) -> str:
     resource = fact.resource
     dose = (resource.get("dosageInstruction") or [{}])[0].get("text", "")
-    parts = (_name(resource), _value(resource), dose, _when(resource)[:10], fact.facility)
+    day = "/".join(reversed(_when(resource)[:10].split("-")))
+    parts = (_name(resource), _value(resource), dose, day, fact.facility)
     return " · ".join(p for p in parts if p)
 
 
