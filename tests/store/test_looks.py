@@ -100,7 +100,7 @@ async def test_a_rolled_back_look_stays_a_look(repo: Repository) -> None:
 
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
-IDS = st.sampled_from(["p1", "x-2", "~", "01a20a72-fa44"])
+IDS = st.sampled_from(["p1", "x-2", "~", "01a20a72-fa44"]) | st.uuids().map(str)
 READS = st.builds(lambda i, v: ("read", f"Basic/{i}", v, None), IDS, st.integers(1, 9))
 VREADS = st.builds(lambda i, v: ("vread", f"Basic/{i}", v, None), IDS, st.integers(1, 9))
 TYPED = st.sampled_from(["Patient/p1", "Patient/~", "~0", "Encounter/dot-1"])
@@ -116,15 +116,21 @@ SEARCHES = st.builds(
 )
 
 
-@given(st.lists(READS | VREADS | SEARCHES, min_size=2, max_size=12))
-def test_packing_loses_nothing(given_looks: list[tuple[Any, ...]]) -> None:
+@given(st.lists(READS | VREADS | SEARCHES, min_size=2, max_size=12), st.lists(st.booleans(), max_size=12))
+def test_packing_loses_nothing(given_looks: list[tuple[Any, ...]], nobodys: list[bool]) -> None:
     """Whatever was looked at, in whatever order, is what comes back; only a literal ``~`` id is not a FHIR id."""
     now = datetime(2026, 11, 23, tzinfo=UTC)
     ctx = Ctx(UUID(int=1), Actor("Practitioner/1", "Thử", "person"))
     looks = [x for x in given_looks if "~" not in str(x[1])]
     if not looks:
         return
-    made = _row([AuditEntry(ctx, now, a, e, v, "p1", "0", d) for a, e, v, d in looks])
+    whose = [
+        None if nobody and n else "p1"
+        for n, nobody in enumerate([*nobodys, *[False] * len(looks)][: len(looks)])
+    ]
+    entries = [AuditEntry(ctx, now, a, e, v, p, "0", d) for (a, e, v, d), p in zip(looks, whose, strict=True)]
+    entries.sort(key=lambda entry: entry.patient is not None)
+    made = _row(entries)
     row = AuditRow(
         now,
         "Practitioner/1",
@@ -140,5 +146,6 @@ def test_packing_loses_nothing(given_looks: list[tuple[Any, ...]]) -> None:
         "",
         made.detail,
     )
-    told = [(r.action, r.entity, r.version, r.detail) for r in spread(row)]
-    assert sorted(map(repr, told)) == sorted(map(repr, looks))
+    told = [(r.action, r.entity, r.version, r.patient, r.detail) for r in spread(row)]
+    said = [(*look[:3], p, look[3]) for look, p in zip(looks, whose, strict=True)]
+    assert sorted(map(repr, told)) == sorted(map(repr, said))
