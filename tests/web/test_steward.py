@@ -13,7 +13,7 @@ import pytest
 
 from benhan.access import new_totp_secret, onboard, totp_code
 from benhan.base.settings import Settings
-from benhan.identity import PersonInput, link_patient, open_reviews, patient_resource
+from benhan.identity import PersonInput, link_patient, open_reviews, patient_resource, said_the_same
 from benhan.store import Actor, Ctx, Store, SystemPolicy
 from benhan.web import create_app
 
@@ -90,3 +90,16 @@ async def test_pair_of_nobody_is_not_found(steward: tuple[Any, httpx.AsyncClient
     _, one = steward
     assert (await one.get(f"/dinh-danh/{uuid4()}")).status_code == 404
     assert (await one.get("/dinh-danh/khong-phai-so")).status_code == 404
+
+
+async def test_what_a_facility_says_of_its_own_ids_is_shown(steward: tuple[Any, httpx.AsyncClient]) -> None:
+    """Two people whom a facility calls one stand on top of the list, with its word beside the comparison."""
+    repo, one = steward
+    other = PersonInput(name="Trần Văn Thử", birth_date="1950-02-03", sex="male", cccd="051050000021")
+    fresh = await link_patient(repo, uuid4(), patient_resource(other, patient_id="p-c"))
+    known = (await repo.search("Patient", [("identifier", "urn:benhan:id:cccd|051188000020")])).entries[0]
+    await said_the_same(repo, fresh.patient_id, known.id, "Cơ sở 51Z01 báo hai mã là một người.")
+    (first, _), total = await open_reviews(repo)
+    assert total == 2
+    page = await one.get(f"/dinh-danh/{first.id}")
+    assert "Cơ sở 51Z01 báo hai mã là một người." in page.text

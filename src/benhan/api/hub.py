@@ -31,6 +31,7 @@ from benhan.exchange import (
     answer_json,
     cross_reference,
     disclosures_for,
+    feed,
     find,
     find_lists,
     grant,
@@ -80,6 +81,7 @@ def hub_app(store: Store, settings: Settings, seal: Seal) -> ASGIApp:
         Route("/mhd/Binary/{sha256}", door.retrieve, methods=["GET"]),
         Route("/mhd/Patient/$summary", door.summary, methods=["POST"]),
         Route("/pixm/Patient/$ihe-pix", door.cross_reference, methods=["GET"]),
+        Route("/pixm/Patient", door.feed, methods=["PUT"]),
         Route("/mhd/$grant", door.grant, methods=["POST"]),
         Route("/mhd/$disclosures", door.disclosures, methods=["POST"]),
         Route("/mhd/$referrals", door.referrals, methods=["POST"]),
@@ -262,6 +264,21 @@ class _Door:
             )
         targets = request.query_params.getlist("targetSystem")
         return _answer(await cross_reference(caller.repo, caller.facility, asked[0], targets))
+
+    async def feed(self, request: Request) -> Response:
+        """ITI-104: add or revise a person of the calling facility, or say that two of its own are one."""
+        caller = await self._caller(request, Action.CREATE)
+        asked = request.query_params.getlist("identifier")
+        if len(asked) != 1 or len(request.query_params) != 1:
+            raise InvalidInput(
+                "exchange.feed-identifier",
+                "Ghi người bệnh theo đúng một identifier=<hệ thống>|<mã>.",
+                expression="identifier",
+            )
+        fed = await feed(caller.repo, caller.facility, asked[0], await request.body())
+        answer = _answer(fed.resource, 201 if fed.created else 200)
+        answer.headers["Location"] = f"/pixm/Patient?{request.url.query}"
+        return answer
 
     async def grant(self, request: Request) -> Response:
         caller = await self._caller(request, Action.CREATE)

@@ -1,8 +1,9 @@
 """Sharing between facilities and the hub: IHE MHD documents, rights, disclosures, status of records.
 
-Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve` (ITI-68), `summary` (IPS), `grant`,
-`disclosures_for`, `take_report`, `counts`, `records_of`. Facility side: `HubClient`, `Requester`, `register_jobs` (outbox
-topics `exchange.provide`, and the periodic `synchronise`), `province_history`, `province_document`, `ask_right`.
+Hub side: `receive` (ITI-65), `find_lists` (ITI-66), `find` (ITI-67), `retrieve` (ITI-68), `summary` (IPS), `cross_reference`
+and `feed` (PIXm: ITI-83, ITI-104), `grant`, `disclosures_for`, `take_report`, `counts`, `records_of`. Facility side:
+`HubClient`, `Requester`, `register_jobs` (outbox topics `exchange.provide`, and the periodic `synchronise`),
+`province_history`, `province_document`, `ask_right`.
 
 The end of a record (`ending`): facility topic `exchange.destroy`, `ending_state`; hub by `take` and `receive`.
 
@@ -34,6 +35,7 @@ from benhan.exchange.facility import (
     synchronise,
 )
 from benhan.exchange.find import find, find_lists, retrieve
+from benhan.exchange.identity_feed import feed
 from benhan.exchange.inbox import Received, facility_urn, receive
 from benhan.exchange.incoming import (
     KIND as ENVELOPE_KIND,
@@ -116,6 +118,7 @@ __all__ = [
     "ending_state",
     "enqueue",
     "facility_urn",
+    "feed",
     "fetch_referrals",
     "find",
     "find_lists",

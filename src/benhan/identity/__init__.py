@@ -69,6 +69,7 @@ from benhan.identity.steward import (
     merges,
     open_review,
     open_reviews,
+    said_the_same,
 )
 
 __all__ = [
@@ -111,6 +112,7 @@ __all__ = [
     "person_of",
     "probability",
     "register_person",
+    "said_the_same",
     "score",
     "sources",
     "threshold",

@@ -31,7 +31,7 @@ _SOURCES = (
     "select source, source_patient_id, how, linked_at from identity_link"
     " where tenant = %s and patient_id = any(%s) and ended_at is null order by linked_at, id"
 )
-_REVIEW = (
+PUT_REVIEW = (
     "insert into identity_review (tenant, id, patient_id, other_id, score, reasons, found_at)"
     " values (%s, %s, %s, %s, %s, %s, %s)"
 )
@@ -118,7 +118,7 @@ async def _new_person(tx: Repository, resource: JsonObject, candidates: list[Can
 
 async def _queue(tx: Repository, stored: Stored, candidate: Candidate) -> None:
     await connection_of(tx).execute(
-        _REVIEW,
+        PUT_REVIEW,
         (
             tx.ctx.tenant, new_uuid(clock=tx.clock), stored.id, candidate.patient.id, candidate.score,
             Jsonb([_reason_json(r) for r in candidate.reasons]), tx.clock.now(),

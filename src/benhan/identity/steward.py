@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from benhan.base.errors import Conflict, InvalidInput, NotFound
+from benhan.base.ids import new_uuid
 from benhan.base.text import squeeze
 from benhan.identity._rows import connection_of
-from benhan.identity.hub import current_id, merge
+from benhan.identity.hub import PUT_REVIEW, current_id, merge
 from benhan.store import Repository, Stored
 
 Decision = Literal["same", "different"]
@@ -25,6 +28,12 @@ _TAKE = "select patient_id, other_id, decided from identity_review where tenant 
 _DECIDE = (
     "update identity_review set decided = %s, decided_at = %s, decided_by = %s where tenant = %s and id = %s"
 )
+_WAITS = (
+    "select 1 from identity_review where tenant = %s and decided is null"
+    " and (patient_id, other_id) in ((%s, %s), (%s, %s))"
+)
+#: bits given to what a facility says of its own two ids: more than any likeness, so that it stands on top
+SAID = 100.0
 _MERGES = (
     "select id, kept_id, gone_id, reason, merged_at, merged_by, undone_at, undo_reason from identity_merge"
     " where tenant = %s order by merged_at desc, id desc limit %s"
@@ -73,6 +82,18 @@ async def open_review(repo: Repository, review_id: UUID) -> Review:
         if row is None:
             raise NotFound("identity.no-review", "Không có cặp này, hoặc đã được quyết định.")
         return await _review(tx, row)
+
+
+async def said_the_same(repo: Repository, one: str, other: str, text: str) -> None:
+    """A facility says that two are one human: the pair waits for a steward, once; nothing when they are one already."""
+    async with repo.transaction() as tx:
+        newer, older = await current_id(tx, one), await current_id(tx, other)
+        waits = await connection_of(tx).execute(_WAITS, (tx.ctx.tenant, newer, older, older, newer))
+        if newer == older or await waits.fetchone() is not None:
+            return
+        reasons = [{"field": "facility", "level": "said", "weight": SAID, "text": text}]
+        values = (tx.ctx.tenant, new_uuid(clock=tx.clock), newer, older, SAID, Jsonb(reasons), tx.clock.now())
+        await connection_of(tx).execute(PUT_REVIEW, values)
 
 
 async def decide_review(repo: Repository, review_id: UUID, decision: Decision, reason: str) -> UUID | None:
