@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
+from tests.store.waiting import all_settled
 
 from benhan.access import sensitivity_guard
 from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, NotFound
@@ -135,6 +136,7 @@ async def test_each_right_opens_and_is_disclosed(hub: Hub, kind: str) -> None:
     sha256 = bundle["entry"][0]["resource"]["content"][0]["attachment"]["url"].rsplit("/", 1)[-1]
     data, content_type = await retrieve(hub.repo, hub.b, sha256, DOCTOR)
     assert (data, content_type) == (b"%PDF-1.7 mot", "application/pdf")
+    await all_settled(hub.repo)
     page = await disclosures_for(hub.repo, hub.a, "")
     assert [(i["act"], i["kind"], i["patient"], i["requester"]) for i in page["items"]] == [
         ("find", kind, "benh-nhan-o-a", DOCTOR),
@@ -262,6 +264,7 @@ async def test_answers_of_iti66_and_iti67_carry_the_required_metadata(hub: Hub) 
     assert (
         found["resource"]["entry"][0]["item"]["reference"] == f"DocumentReference/{entry['resource']['id']}"
     )
+    await all_settled(hub.repo)
     acts = [i["act"] for i in (await disclosures_for(hub.repo, hub.a, ""))["items"]]
     assert acts == ["find"] * 4  # an empty answer discloses nothing
 

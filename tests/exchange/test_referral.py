@@ -10,6 +10,7 @@ from random import Random
 from uuid import uuid4
 
 import pytest
+from tests.store.waiting import all_settled
 
 from benhan.base.errors import BenhanError, Conflict, InvalidInput, NotAllowed, RuleViolation
 from benhan.base.json_door import dumps, loads_object
@@ -186,6 +187,7 @@ class Three:
 
     def _feed(self, place: TenantInfo) -> Callable:
         async def ask(cursor: str) -> dict:
+            await all_settled(self.hub.repo)
             return await referral_feed(self.hub.repo, place, cursor)
 
         return ask

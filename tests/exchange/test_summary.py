@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.store.waiting import all_settled
 
 from benhan.base.errors import NotAllowed
 from benhan.base.json_door import JsonObject, dumps
@@ -163,6 +164,7 @@ async def test_all_facilities_in_one_document_and_the_look_is_told(hub: Any) -> 
         assert said in text, said
     results = [e["resource"] for e in document["entry"] if e["resource"]["resourceType"] == "Observation"]
     assert len(results) == 2 * 3  # the last three of each facility
+    await all_settled(repo)
     for custodian in ("51Z01", "51Z03"):
         page = await disclosures_for(repo, facilities[custodian], "0")
         assert [i["act"] for i in page["items"]] == ["summary"]

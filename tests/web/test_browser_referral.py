@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from tests.store.waiting import all_settled
 
 from benhan import records
 from benhan.access import new_totp_secret, onboard, totp_code
@@ -81,6 +82,7 @@ class Province:
 
     def _feed(self, place: TenantInfo) -> Callable[[str], Any]:
         async def ask(cursor: str) -> Any:
+            await all_settled(self.hub)
             return await referral_feed(self.hub, place, cursor)
 
         return ask
